@@ -1,0 +1,108 @@
+"""Workflows in memory: the reference for what the contract means, and a fast stand-in."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.definition import WorkflowDefinition
+from shared.domain.identity import workflow_key
+from shared.domain.progress import initial_retries
+from shared.domain.workflow import DueWorkflow, Workflow, interval_of
+from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
+
+
+class MemoryWorkflows:
+    """A WorkflowRepository in dicts. Each method is atomic: none awaits anything."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Workflow] = {}
+        self._versions: dict[VersionRef, WorkflowDefinition] = {}
+
+    async def add_version(self, tenant: str, definition: WorkflowDefinition, version: int) -> bool:
+        """See WorkflowRepository.add_version."""
+        ref = VersionRef(tenant, definition.workflow_id, version)
+        return self._versions.setdefault(ref, definition) == definition
+
+    async def versions(
+        self, refs: Collection[VersionRef]
+    ) -> Mapping[VersionRef, WorkflowDefinition]:
+        """See WorkflowRepository.versions."""
+        return {ref: self._versions[ref] for ref in refs if ref in self._versions}
+
+    async def add(self, workflow: Workflow) -> bool:
+        """See WorkflowRepository.add."""
+        return self._by_key.setdefault(workflow.key, workflow) is workflow
+
+    async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
+        """See WorkflowRepository.get."""
+        return self._by_key.get(workflow_key(tenant, workflow_id))
+
+    async def save(self, before: Workflow, after: Workflow) -> bool:
+        """See WorkflowRepository.save."""
+        stored = self._by_key.get(before.key)
+        if stored is None or _guard(stored) != _guard(before):
+            return False
+        if after.next_run_at == before.next_run_at:
+            after = replace(after, next_run_at=stored.next_run_at)
+        elif after.version == before.version and stored.next_run_at != before.next_run_at:
+            return False
+        self._by_key[before.key] = after
+        return True
+
+    async def find(self, query: WorkflowQuery) -> list[Workflow]:
+        """See WorkflowRepository.find."""
+        found = [
+            workflow
+            for workflow in self._by_key.values()
+            if workflow.tenant == query.tenant
+            and workflow.deleted_at is None
+            and query.trigger_type in {None, workflow.definition.trigger.type}
+            and (query.after is None or workflow.id > query.after)
+        ]
+        return sorted(found, key=lambda workflow: workflow.id)[: query.limit]
+
+    async def due(
+        self, horizon: datetime, shards: Collection[int] | None, limit: int
+    ) -> list[Upcoming]:
+        """See WorkflowRepository.due."""
+        found = [
+            Upcoming(w.tenant, w.id, w.next_run_at)
+            for w in self._by_key.values()
+            if w.enabled
+            and w.next_run_at
+            and w.next_run_at <= horizon
+            and (shards is None or w.shard in shards)
+        ]
+        return sorted(found, key=lambda upcoming: upcoming.next_run_at)[:limit]
+
+    async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
+        """See WorkflowRepository.read_due."""
+        known = (self._by_key[key] for key in keys if key in self._by_key)
+        return [due for workflow in known if (due := _due(workflow))]
+
+    async def advance(self, moves: Sequence[Advance]) -> None:
+        """See WorkflowRepository.advance."""
+        for move in moves:
+            key = workflow_key(move.tenant, move.workflow_id)
+            workflow = self._by_key.get(key)
+            if workflow and workflow.next_run_at == move.due:
+                self._by_key[key] = replace(workflow, next_run_at=move.next_run_at)
+
+
+def _guard(workflow: Workflow) -> tuple[int, bool, datetime | None]:
+    return workflow.version, workflow.enabled, workflow.deleted_at
+
+
+def _due(workflow: Workflow) -> DueWorkflow | None:
+    interval = interval_of(workflow.definition.trigger)
+    if not workflow.enabled or workflow.next_run_at is None or interval is None:
+        return None
+    return DueWorkflow(
+        tenant=workflow.tenant,
+        workflow_id=workflow.id,
+        version=workflow.version,
+        trigger_id=workflow.definition.trigger.type,
+        interval=interval,
+        retries=initial_retries(workflow.definition),
+        next_run_at=workflow.next_run_at,
+    )

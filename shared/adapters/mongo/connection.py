@@ -1,0 +1,142 @@
+"""Connecting to MongoDB, and making sure of the indexes that the promises rest on."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from beanie import init_beanie
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from shared.adapters.mongo.documents import (
+    ACTIVE_KEY_INDEX,
+    DOCUMENTS,
+    DeadLetterDocument,
+    ExecutionDocument,
+    MemberDocument,
+    VersionDocument,
+    WorkflowDocument,
+)
+from shared.adapters.mongo.errors import translated
+from shared.domain.errors import Misconfigured
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MongoSettings:
+    """Where MongoDB is, and how long one operation may take."""
+
+    uri: str
+    database: str
+    timeout: timedelta
+
+
+class MongoConnection:
+    """One client of one database. `open` may be repeated until MongoDB answers."""
+
+    def __init__(self, settings: MongoSettings, service: str) -> None:
+        self._client: AsyncMongoClient[Raw] = AsyncMongoClient(
+            settings.uri,
+            appname=service,
+            tz_aware=True,
+            tzinfo=UTC,
+            timeoutMS=int(settings.timeout / timedelta(milliseconds=1)),
+            connectTimeoutMS=2_000,
+            retryWrites=True,
+            maxPoolSize=100,
+        )
+        self._database: AsyncDatabase[Raw] = self._client.get_database(
+            settings.database,
+            write_concern=WriteConcern(w="majority", j=True),
+            read_concern=ReadConcern("majority"),
+        )
+
+    @property
+    def executions(self) -> AsyncCollection[Raw]:
+        """The collection of executions."""
+        return self._database[ExecutionDocument.Settings.name]
+
+    @property
+    def workflows(self) -> AsyncCollection[Raw]:
+        """The collection of workflows."""
+        return self._database[WorkflowDocument.Settings.name]
+
+    @property
+    def versions(self) -> AsyncCollection[Raw]:
+        """The collection of definition versions."""
+        return self._database[VersionDocument.Settings.name]
+
+    @property
+    def dead_letters(self) -> AsyncCollection[Raw]:
+        """The collection of dead letters."""
+        return self._database[DeadLetterDocument.Settings.name]
+
+    @property
+    def members(self) -> AsyncCollection[Raw]:
+        """The collection of live schedulers."""
+        return self._database[MemberDocument.Settings.name]
+
+    async def open(self) -> None:
+        """Build the indexes and verify the one that keeps a workflow from running twice.
+
+        Raises Unavailable while MongoDB does not answer, Misconfigured if it is
+        no replica set or holds data that breaks a unique index.
+        """
+        with translated():
+            hello = await self._client.admin.command("hello")
+            if "setName" not in hello:
+                raise Misconfigured(
+                    "MongoDB must run as a replica set (majority writes and failover need it). "
+                    "Start mongod with --replSet rs0 and run rs.initiate() once; one node is enough."
+                )
+            await self._build_indexes()
+            await self._verify_guard()
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless a primary answers."""
+        with translated():
+            await self._client.admin.command("ping")
+
+    async def server_time(self) -> datetime:
+        """Return the database's idea of now, cut to whole milliseconds."""
+        with translated():
+            told: datetime = (await self._client.admin.command("hello"))["localTime"]
+            return told
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()
+
+    async def drop(self) -> None:
+        """Delete the whole database; for tests and benchmarks."""
+        await self._client.drop_database(self._database.name)
+
+    async def _build_indexes(self) -> None:
+        try:
+            await init_beanie(database=self._database, document_models=list(DOCUMENTS))
+        except DuplicateKeyError as error:
+            raise Misconfigured(
+                "The collection 'executions' holds two unfinished executions of one workflow, so "
+                "the unique index on 'activeKey' cannot be built. Cancel or remove one of them: "
+                f"{error.details and error.details.get('keyValue')}"
+            ) from error
+        except OperationFailure as error:
+            if error.code in {85, 86}:
+                raise Misconfigured(
+                    f"An index exists with other options than this version needs: {error}. "
+                    "Drop that index; it is built anew at the next start."
+                ) from error
+            raise
+
+    async def _verify_guard(self) -> None:
+        index = (await self.executions.index_information()).get(ACTIVE_KEY_INDEX)
+        if not index or not index.get("unique"):
+            raise Misconfigured(
+                "The unique index on executions.activeKey is missing; without it a workflow could "
+                "run twice at once. Check that the database user may create indexes."
+            )

@@ -1,0 +1,179 @@
+"""The collections: their fields as Beanie documents, and the indexes the promises rest on.
+
+Partial indexes compare with a constant (`$gt: ""`, `$gt: 1970`) because
+`$exists` would index the nulls and `$type` would keep equality queries from
+using them; so every query on such a field repeats the comparison.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Final
+
+from beanie import Document
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from shared.ports.dead_letters import DeadLetterStatus
+
+DAWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before every instant there is; `{$gt: DAWN}` means "has an instant"."""
+
+ACTIVE_KEY_INDEX: Final = "active_key"
+_CONFIG: Final = ConfigDict(alias_generator=to_camel, validate_by_name=True)
+
+
+class _Trigger(BaseModel):
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel, validate_by_name=True)
+
+    type: str
+    next_run_at: datetime | None = None
+
+
+class WorkflowDocument(Document):
+    """A workflow with its current definition; `_id` is `tenant:workflowId`."""
+
+    model_config = _CONFIG
+
+    id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
+    tenant: str
+    workflow_id: str
+    version: int
+    enabled: bool
+    trigger: _Trigger
+    actions: list[dict[str, Any]]
+    retry: dict[str, Any]
+    shard: int
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+
+    class Settings:
+        """Collection and indexes."""
+
+        name = "workflows"
+        keep_nulls = False
+        indexes: ClassVar = [
+            IndexModel(
+                [("trigger.nextRunAt", ASCENDING), ("shard", ASCENDING)],
+                name="due",
+                partialFilterExpression={"enabled": True, "trigger.nextRunAt": {"$gt": DAWN}},
+            ),
+            IndexModel([("tenant", ASCENDING), ("workflowId", ASCENDING)], name="listing"),
+        ]
+
+
+class VersionDocument(Document):
+    """One immutable version of a definition; `_id` is `tenant:workflowId:version`."""
+
+    id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
+    definition: dict[str, Any]
+
+    class Settings:
+        """Collection."""
+
+        name = "workflow_versions"
+
+
+class ExecutionDocument(Document):
+    """Names the collection of executions and its indexes.
+
+    Executions are read and written through the collection itself: claims and
+    results travel in batches, where an ODM would cost more than the database.
+    """
+
+    id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
+
+    class Settings:
+        """Collection and indexes."""
+
+        name = "executions"
+        indexes: ClassVar = [
+            IndexModel(
+                [("activeKey", ASCENDING)],
+                name=ACTIVE_KEY_INDEX,
+                unique=True,
+                partialFilterExpression={"activeKey": {"$gt": ""}},
+            ),
+            IndexModel(
+                [("wakeAt", ASCENDING), ("shard", ASCENDING)],
+                name="due",
+                partialFilterExpression={"wakeAt": {"$gt": DAWN}},
+            ),
+            IndexModel(
+                [("activeKey", ASCENDING), ("tenant", ASCENDING)],
+                name="orphans",
+                partialFilterExpression={"activeKey": {"$gt": ""}, "wakeAt": None},
+            ),
+            IndexModel(
+                [
+                    ("tenant", ASCENDING),
+                    ("workflowId", ASCENDING),
+                    ("createdAt", DESCENDING),
+                    ("_id", DESCENDING),
+                ],
+                name="by_workflow",
+            ),
+            IndexModel(
+                [("tenant", ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)],
+                name="by_time",
+            ),
+            IndexModel(
+                [("expiresAt", ASCENDING)],
+                name="retention",
+                expireAfterSeconds=0,
+                partialFilterExpression={"expiresAt": {"$gt": DAWN}},
+            ),
+        ]
+
+
+class DeadLetterDocument(Document):
+    """A message that no runner could understand."""
+
+    model_config = _CONFIG
+
+    id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
+    topic: str
+    partition: int
+    offset: int
+    timestamp: datetime
+    key: bytes | None = None
+    value: bytes
+    reason: str
+    status: DeadLetterStatus
+    received_at: datetime
+    resolved_at: datetime | None = None
+    expires_at: datetime
+
+    class Settings:
+        """Collection and indexes."""
+
+        name = "dead_letters"
+        keep_nulls = False
+        indexes: ClassVar = [
+            IndexModel([("receivedAt", DESCENDING), ("_id", DESCENDING)], name="by_time"),
+            IndexModel([("expiresAt", ASCENDING)], name="retention", expireAfterSeconds=0),
+        ]
+
+
+class MemberDocument(Document):
+    """A live scheduler; it disappears some time after its last beat."""
+
+    id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
+    until: datetime
+
+    class Settings:
+        """Collection and indexes."""
+
+        name = "scheduler_members"
+        indexes: ClassVar = [
+            IndexModel([("until", ASCENDING)], name="expiry", expireAfterSeconds=3600)
+        ]
+
+
+DOCUMENTS: Final = (
+    WorkflowDocument,
+    VersionDocument,
+    ExecutionDocument,
+    DeadLetterDocument,
+    MemberDocument,
+)

@@ -1,0 +1,207 @@
+"""Executions as MongoDB keeps them: camelCase fields, absent instead of null."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from bson import DBRef
+from pydantic import JsonValue
+
+from shared.domain.execution import (
+    ActionState,
+    ActionStatus,
+    ErrorCategory,
+    EventType,
+    Execution,
+    Failure,
+    HistoryEvent,
+    Lease,
+    Skip,
+    SkipReason,
+    Status,
+)
+
+Raw = Mapping[str, Any]
+
+
+def to_document(execution: Execution) -> dict[str, Any]:
+    """Return the whole document of a new execution."""
+    document: dict[str, Any] = {
+        "_id": execution.id,
+        "tenant": execution.tenant,
+        "workflowId": execution.workflow_id,
+        "version": execution.version,
+        "triggerId": execution.trigger_id,
+        "shard": execution.shard,
+        "createdAt": execution.created_at,
+        "scheduledFor": execution.scheduled_for,
+        "input": execution.input,
+        "requestFingerprint": execution.request_fingerprint,
+        "skip": skip_document(execution.skip),
+        "history": [event_document(event) for event in execution.history],
+    }
+    for name, (key, encode) in MUTABLE_FIELDS.items():
+        document[key] = encode(getattr(execution, name))
+    document["actions"] = {k: action_document(s) for k, s in execution.actions.items()}
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def to_execution(raw: Raw) -> Execution:
+    """Return the execution that a document (or a projection of it) holds."""
+    get = raw.get
+    lease = get("lease")
+    return Execution(
+        id=raw["_id"],
+        tenant=raw["tenant"],
+        workflow_id=raw["workflowId"],
+        version=raw["version"],
+        trigger_id=raw["triggerId"],
+        status=Status(raw["status"]),
+        created_at=raw["createdAt"],
+        scheduled_for=get("scheduledFor"),
+        input=plain(get("input")),
+        request_fingerprint=get("requestFingerprint"),
+        attempt=raw["attempt"],
+        retries_left=raw["retriesLeft"],
+        recoveries=raw["recoveries"],
+        resends=raw["resends"],
+        seq=raw["seq"],
+        wake_at=get("wakeAt"),
+        next_attempt_at=get("nextAttemptAt"),
+        lease=Lease(lease["owner"], lease["token"], lease["until"]) if lease else None,
+        last_token=get("lastToken"),
+        active_key=get("activeKey"),
+        actions={key: _action(value) for key, value in get("actions", {}).items()},
+        error=_failure(get("error")),
+        skip=_skip(get("skip")),
+        started_at=get("startedAt"),
+        finished_at=get("finishedAt"),
+        expires_at=get("expiresAt"),
+        history=tuple(_event(event) for event in get("history", ())),
+    )
+
+
+def action_document(state: ActionState) -> dict[str, Any]:
+    """Return the document of one action's state."""
+    return _present(
+        {
+            "status": state.status.value,
+            "attempts": state.attempts,
+            "startedAt": state.started_at,
+            "finishedAt": state.finished_at,
+            "output": state.output,
+            "error": failure_document(state.error),
+        }
+    )
+
+
+def event_document(event: HistoryEvent) -> dict[str, Any]:
+    """Return the document of one history event."""
+    return _present(
+        {
+            "seq": event.seq,
+            "type": event.type.value,
+            "at": event.at,
+            "action": event.action,
+            "attempt": event.attempt,
+            "runner": event.runner,
+            "startedAt": event.started_at,
+            "nextAttemptAt": event.next_attempt_at,
+            "error": failure_document(event.error),
+            "reason": event.reason,
+        }
+    )
+
+
+def lease_document(lease: Lease | None) -> dict[str, Any] | None:
+    """Return the document of a lease."""
+    if lease is None:
+        return None
+    return {"owner": lease.owner, "token": lease.token, "until": lease.until}
+
+
+def failure_document(failure: Failure | None) -> dict[str, Any] | None:
+    """Return the document of an error."""
+    if failure is None:
+        return None
+    return {"category": failure.category.value, "message": failure.message}
+
+
+def skip_document(skip: Skip | None) -> dict[str, Any] | None:
+    """Return the document that says why nothing ran."""
+    if skip is None:
+        return None
+    return {"reason": skip.reason.value, "from": skip.first, "to": skip.last, "count": skip.count}
+
+
+def plain(value: Any) -> JsonValue:
+    """Undo the driver's habit of reading `{"$ref": …, "$id": …}` as a reference object."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, DBRef):
+        return plain(dict(value.as_doc()))
+    result: JsonValue = value
+    return result
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+MUTABLE_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "status": ("status", lambda status: status.value),
+    "attempt": ("attempt", _same),
+    "retries_left": ("retriesLeft", _same),
+    "recoveries": ("recoveries", _same),
+    "resends": ("resends", _same),
+    "seq": ("seq", _same),
+    "wake_at": ("wakeAt", _same),
+    "next_attempt_at": ("nextAttemptAt", _same),
+    "lease": ("lease", lease_document),
+    "last_token": ("lastToken", _same),
+    "active_key": ("activeKey", _same),
+    "error": ("error", failure_document),
+    "started_at": ("startedAt", _same),
+    "finished_at": ("finishedAt", _same),
+    "expires_at": ("expiresAt", _same),
+}
+"""The attributes that transitions change, with their field and how it is written."""
+
+
+def _present(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _action(raw: Raw) -> ActionState:
+    return ActionState(
+        ActionStatus(raw["status"]),
+        raw["attempts"],
+        raw.get("startedAt"),
+        raw.get("finishedAt"),
+        plain(raw.get("output")),
+        _failure(raw.get("error")),
+    )
+
+
+def _event(raw: Raw) -> HistoryEvent:
+    return HistoryEvent(
+        raw["seq"],
+        EventType(raw["type"]),
+        raw["at"],
+        raw.get("action"),
+        raw.get("attempt"),
+        raw.get("runner"),
+        raw.get("startedAt"),
+        raw.get("nextAttemptAt"),
+        _failure(raw.get("error")),
+        raw.get("reason"),
+    )
+
+
+def _failure(raw: Raw | None) -> Failure | None:
+    return Failure(ErrorCategory(raw["category"]), raw["message"]) if raw else None
+
+
+def _skip(raw: Raw | None) -> Skip | None:
+    return Skip(SkipReason(raw["reason"]), raw["from"], raw["to"], raw["count"]) if raw else None

@@ -1,0 +1,211 @@
+"""Executions in MongoDB. Batches: one command for many executions, never one each."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo import UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError
+
+from shared.adapters.mongo.connection import Raw
+from shared.adapters.mongo.documents import DAWN
+from shared.adapters.mongo.errors import translated
+from shared.adapters.mongo.execution_mapping import to_document, to_execution
+from shared.adapters.mongo.execution_writes import change_operation, claim_update, claimable
+from shared.domain.execution import Execution, Lease, Status
+from shared.ports.executions import (
+    AddOutcome,
+    Change,
+    Claim,
+    ExecutionQuery,
+    RecordOutcome,
+    Wake,
+)
+
+_SUMMARY: Final = {"history": 0, "actions": 0, "input": 0}
+_WITHOUT_HISTORY: Final = {"history": 0}
+_WAKE: Final = {"tenant": 1, "workflowId": 1, "wakeAt": 1, "resends": 1}
+
+
+class MongoExecutions:
+    """The ExecutionRepository of production."""
+
+    def __init__(self, collection: AsyncCollection[Raw]) -> None:
+        self._executions = collection
+
+    async def add(self, executions: Sequence[Execution]) -> list[AddOutcome]:
+        """See ExecutionRepository.add."""
+        outcomes = [AddOutcome.ADDED] * len(executions)
+        if not executions:
+            return outcomes
+        documents = [to_document(execution) for execution in executions]
+        try:
+            with translated():
+                await self._executions.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            for index, outcome in _refusals(error):
+                outcomes[index] = outcome
+        return outcomes
+
+    async def claim(self, ids: Sequence[str], lease: Lease, now: datetime) -> Claim:
+        """See ExecutionRepository.claim."""
+        asked = list(dict.fromkeys(ids))
+        with translated():
+            await self._executions.update_many(claimable(asked, now), claim_update(lease, now))
+            found = await self._executions.find(
+                {"_id": {"$in": asked}, "lease.token": lease.token}, _WITHOUT_HISTORY
+            ).to_list()
+            unknown = 0
+            if len(found) < len(asked):
+                unknown = len(asked) - await self._executions.count_documents(
+                    {"_id": {"$in": asked}}
+                )
+        return Claim(won=tuple(map(to_execution, found)), unknown=unknown)
+
+    async def renew(self, owner: str, ids: Collection[str], until: datetime) -> frozenset[str]:
+        """See ExecutionRepository.renew."""
+        asked = list(ids)
+        mine = {"_id": {"$in": asked}, "lease.owner": owner, "status": Status.RUNNING.value}
+        with translated():
+            result = await self._executions.update_many(
+                mine, {"$set": {"lease.until": until, "wakeAt": until}}
+            )
+            if result.matched_count == len(asked):
+                return frozenset()
+            kept = await self._executions.find(mine, {"_id": 1}).to_list()
+        return frozenset(asked) - {raw["_id"] for raw in kept}
+
+    async def record(self, changes: Sequence[Change]) -> list[RecordOutcome]:
+        """See ExecutionRepository.record."""
+        operations = [change_operation(change) for change in changes]
+        sent = [operation for operation in operations if operation]
+        outcomes = [
+            RecordOutcome.APPLIED if operation else RecordOutcome.UNSERIALISABLE
+            for operation in operations
+        ]
+        if not sent or await self._applied_all(sent):
+            return outcomes
+        applied = await self._applied_among(changes)
+        return [
+            outcome
+            if outcome is RecordOutcome.UNSERIALISABLE or change.before.id in applied
+            else RecordOutcome.REFUSED
+            for outcome, change in zip(outcomes, changes, strict=True)
+        ]
+
+    async def _applied_all(self, operations: Sequence[UpdateOne]) -> bool:
+        with translated():
+            result = await self._executions.bulk_write(operations, ordered=False)
+        return result.matched_count == len(operations)
+
+    async def _applied_among(self, changes: Sequence[Change]) -> set[str]:
+        """The reply of a bulk write is only a total, so the documents say which were applied."""
+        ids = [change.before.id for change in changes]
+        with translated():
+            found = await self._executions.find(
+                {"_id": {"$in": ids}}, {"seq": 1, "lease.token": 1, "lastToken": 1, "status": 1}
+            ).to_list()
+        stored = {raw["_id"]: raw for raw in found}
+        return {c.before.id for c in changes if _is_applied(stored.get(c.before.id), c)}
+
+    async def due(
+        self, horizon: datetime, shards: Collection[int] | None, limit: int
+    ) -> list[Wake]:
+        """See ExecutionRepository.due."""
+        query: dict[str, Any] = {"wakeAt": {"$gt": DAWN, "$lte": horizon}}
+        if shards is not None:
+            query["shard"] = {"$in": list(shards)}
+        with translated():
+            found = await self._executions.find(query, _WAKE).sort("wakeAt").limit(limit).to_list()
+        return [
+            Wake(r["_id"], r["tenant"], r["workflowId"], r["wakeAt"], r["resends"]) for r in found
+        ]
+
+    async def postpone(
+        self, wakes: Sequence[Wake], now: datetime, until: datetime, *, resend: bool
+    ) -> list[Wake]:
+        """See ExecutionRepository.postpone."""
+        ids = [wake.id for wake in wakes]
+        update: dict[str, Any] = {"$set": {"wakeAt": until}}
+        if resend:
+            update["$inc"] = {"resends": 1}
+        with translated():
+            result = await self._executions.update_many(
+                {"_id": {"$in": ids}, "wakeAt": {"$gt": DAWN, "$lte": now}}, update
+            )
+            if result.matched_count == len(ids):
+                return list(wakes)
+            found = await self._executions.find(
+                {"_id": {"$in": ids}, "wakeAt": until}, {"_id": 1}
+            ).to_list()
+        moved = {raw["_id"] for raw in found}
+        return [wake for wake in wakes if wake.id in moved]
+
+    async def get(self, tenant: str, execution_id: str) -> Execution | None:
+        """See ExecutionRepository.get."""
+        with translated():
+            raw = await self._executions.find_one({"_id": execution_id, "tenant": tenant})
+        return to_execution(raw) if raw else None
+
+    async def find(self, query: ExecutionQuery) -> list[Execution]:
+        """See ExecutionRepository.find."""
+        with translated():
+            found = await (
+                self._executions.find(_filter(query), _SUMMARY)
+                .sort([("createdAt", -1), ("_id", -1)])
+                .limit(query.limit)
+                .to_list()
+            )
+        return [to_execution(raw) for raw in found]
+
+    async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:
+        """See ExecutionRepository.active."""
+        query = {"activeKey": {"$in": list(active_keys)}}
+        with translated():
+            found = await self._executions.find(query, _SUMMARY).to_list()
+        return {raw["activeKey"]: to_execution(raw) for raw in found}
+
+    async def orphans(self) -> int:
+        """See ExecutionRepository.orphans."""
+        with translated():
+            return await self._executions.count_documents(
+                {"activeKey": {"$gt": ""}, "wakeAt": None}, hint="orphans"
+            )
+
+
+def _refusals(error: BulkWriteError) -> list[tuple[int, AddOutcome]]:
+    """Read which inserts met which unique index; any other write error is raised as it is."""
+    refusals = []
+    for problem in error.details["writeErrors"]:
+        if problem["code"] != 11000:
+            raise error
+        busy = "activeKey" in problem["keyPattern"]
+        refusals.append((problem["index"], AddOutcome.BUSY if busy else AddOutcome.DUPLICATE))
+    return refusals
+
+
+def _is_applied(raw: Raw | None, change: Change) -> bool:
+    lease = change.before.lease
+    if raw is None or lease is None or raw["seq"] != change.after.seq:
+        return False
+    return lease.token in {raw.get("lease", {}).get("token"), raw.get("lastToken")}
+
+
+def _filter(query: ExecutionQuery) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"tenant": query.tenant}
+    if query.workflow_id is not None:
+        wanted["workflowId"] = query.workflow_id
+    if query.statuses:
+        wanted["status"] = {"$in": [status.value for status in query.statuses]}
+    created: dict[str, datetime] = {}
+    if query.created_from is not None:
+        created["$gte"] = query.created_from
+    if query.created_to is not None:
+        created["$lt"] = query.created_to
+    if created:
+        wanted["createdAt"] = created
+    if query.after is not None:
+        at, last_id = query.after
+        wanted["$or"] = [{"createdAt": {"$lt": at}}, {"createdAt": at, "_id": {"$lt": last_id}}]
+    return wanted

@@ -1,0 +1,238 @@
+"""Workflows and their versions in MongoDB, through Beanie; batches go to the collection."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo import UpdateMany
+from pymongo.errors import DuplicateKeyError
+
+from shared.adapters.mongo.connection import MongoConnection, Raw
+from shared.adapters.mongo.documents import DAWN, VersionDocument, WorkflowDocument
+from shared.adapters.mongo.errors import translated
+from shared.adapters.mongo.execution_mapping import plain
+from shared.domain.catalogue import ActionCatalogue, normalised
+from shared.domain.definition import WorkflowDefinition
+from shared.domain.durations import parse_interval
+from shared.domain.identity import version_key, workflow_key
+from shared.domain.workflow import DueWorkflow, Workflow
+from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
+
+_UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
+_SCHEDULE: Final = {
+    "tenant": 1,
+    "workflowId": 1,
+    "version": 1,
+    "trigger": 1,
+    "retry.retries": 1,
+    "actions": {"$slice": 1},
+}
+
+
+class MongoWorkflows:
+    """The WorkflowRepository of production."""
+
+    def __init__(self, connection: MongoConnection, catalogue: ActionCatalogue) -> None:
+        self._workflows = connection.workflows
+        self._versions = connection.versions
+        self._catalogue = catalogue
+
+    async def add_version(self, tenant: str, definition: WorkflowDefinition, version: int) -> bool:
+        """See WorkflowRepository.add_version."""
+        key = version_key(tenant, definition.workflow_id, version)
+        document = VersionDocument(id=key, definition=normalised(definition))
+        with translated():
+            try:
+                await document.insert()
+            except DuplicateKeyError:
+                kept = await VersionDocument.get(key)
+                return kept is not None and plain(kept.definition) == document.definition
+        return True
+
+    async def versions(
+        self, refs: Collection[VersionRef]
+    ) -> Mapping[VersionRef, WorkflowDefinition]:
+        """See WorkflowRepository.versions."""
+        keys = {version_key(ref.tenant, ref.workflow_id, ref.version): ref for ref in refs}
+        with translated():
+            found = await self._versions.find({"_id": {"$in": list(keys)}}).to_list()
+        return {
+            keys[raw["_id"]]: self._catalogue.restore(_mapping(raw["definition"])) for raw in found
+        }
+
+    async def add(self, workflow: Workflow) -> bool:
+        """See WorkflowRepository.add."""
+        with translated():
+            try:
+                await _document(workflow).insert()
+            except DuplicateKeyError:
+                return False
+        return True
+
+    async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
+        """See WorkflowRepository.get."""
+        with translated():
+            document = await WorkflowDocument.get(workflow_key(tenant, workflow_id))
+        return self._workflow(document) if document else None
+
+    async def save(self, before: Workflow, after: Workflow) -> bool:
+        """See WorkflowRepository.save."""
+        condition: dict[str, Any] = {
+            "_id": before.key,
+            "version": before.version,
+            "enabled": before.enabled,
+            "deletedAt": before.deleted_at,
+        }
+        moved = after.next_run_at != before.next_run_at
+        if moved and after.version == before.version:
+            condition["trigger.nextRunAt"] = before.next_run_at
+        sets, unsets = _changes(after, moved=moved)
+        with translated():
+            result = await self._workflows.update_one(condition, {"$set": sets, "$unset": unsets})
+        return result.matched_count == 1
+
+    async def find(self, query: WorkflowQuery) -> list[Workflow]:
+        """See WorkflowRepository.find."""
+        wanted: dict[str, Any] = {"tenant": query.tenant, "deletedAt": None}
+        if query.trigger_type is not None:
+            wanted["trigger.type"] = query.trigger_type
+        if query.after is not None:
+            wanted["workflowId"] = {"$gt": query.after}
+        with translated():
+            found = (
+                await WorkflowDocument.find(wanted).sort("workflowId").limit(query.limit).to_list()
+            )
+        return [self._workflow(document) for document in found]
+
+    async def due(
+        self, horizon: datetime, shards: Collection[int] | None, limit: int
+    ) -> list[Upcoming]:
+        """See WorkflowRepository.due."""
+        wanted: dict[str, Any] = {
+            "enabled": True,
+            "trigger.nextRunAt": {"$gt": DAWN, "$lte": horizon},
+        }
+        if shards is not None:
+            wanted["shard"] = {"$in": list(shards)}
+        with translated():
+            cursor = self._workflows.find(wanted, _UPCOMING, hint="due")
+            found = await cursor.sort("trigger.nextRunAt").limit(limit).to_list()
+        return [Upcoming(r["tenant"], r["workflowId"], r["trigger"]["nextRunAt"]) for r in found]
+
+    async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
+        """See WorkflowRepository.read_due."""
+        wanted = {
+            "_id": {"$in": list(keys)},
+            "enabled": True,
+            "trigger.nextRunAt": {"$gt": DAWN},
+            "trigger.type": "periodic",
+        }
+        with translated():
+            found = await self._workflows.find(wanted, _SCHEDULE).to_list()
+        return [_due(raw) for raw in found]
+
+    async def advance(self, moves: Sequence[Advance]) -> None:
+        """See WorkflowRepository.advance."""
+        alike: dict[tuple[datetime, datetime], list[str]] = defaultdict(list)
+        for move in moves:
+            key = workflow_key(move.tenant, move.workflow_id)
+            alike[move.due, move.next_run_at].append(key)
+        operations = [
+            UpdateMany(
+                {"_id": {"$in": keys}, "trigger.nextRunAt": due},
+                {"$set": {"trigger.nextRunAt": next_run_at}},
+            )
+            for (due, next_run_at), keys in alike.items()
+        ]
+        if operations:
+            with translated():
+                await self._workflows.bulk_write(operations, ordered=False)
+
+    def _workflow(self, document: WorkflowDocument) -> Workflow:
+        trigger = document.trigger.model_dump(exclude={"next_run_at"})
+        definition = {
+            "workflowId": document.workflow_id,
+            "trigger": trigger,
+            "actions": document.actions,
+            "retry": document.retry,
+        }
+        return Workflow(
+            tenant=document.tenant,
+            definition=self._catalogue.restore(_mapping(definition)),
+            version=document.version,
+            enabled=document.enabled,
+            next_run_at=document.trigger.next_run_at,
+            created_at=document.created_at,
+            updated_at=document.updated_at,
+            deleted_at=document.deleted_at,
+        )
+
+
+def _document(workflow: Workflow) -> WorkflowDocument:
+    definition = normalised(workflow.definition)
+    document: WorkflowDocument = WorkflowDocument.model_validate(
+        {
+            "_id": workflow.key,
+            "tenant": workflow.tenant,
+            "workflowId": workflow.id,
+            "version": workflow.version,
+            "enabled": workflow.enabled,
+            "trigger": _trigger(workflow),
+            "actions": definition["actions"],
+            "retry": definition["retry"],
+            "shard": workflow.shard,
+            "createdAt": workflow.created_at,
+            "updatedAt": workflow.updated_at,
+            "deletedAt": workflow.deleted_at,
+        }
+    )
+    return document
+
+
+def _trigger(workflow: Workflow) -> dict[str, Any]:
+    trigger = _mapping(normalised(workflow.definition)["trigger"])
+    return {**trigger, "nextRunAt": workflow.next_run_at} if workflow.next_run_at else trigger
+
+
+def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    definition = normalised(after.definition)
+    sets: dict[str, Any] = {
+        "version": after.version,
+        "enabled": after.enabled,
+        "actions": definition["actions"],
+        "retry": definition["retry"],
+        "createdAt": after.created_at,
+        "updatedAt": after.updated_at,
+    }
+    trigger = _mapping(definition["trigger"])
+    unsets: dict[str, Any] = {}
+    if moved:
+        sets["trigger"] = _trigger(after)
+    else:
+        sets.update({f"trigger.{key}": value for key, value in trigger.items()})
+    if after.deleted_at is None:
+        unsets["deletedAt"] = ""
+    else:
+        sets["deletedAt"] = after.deleted_at
+    return sets, unsets
+
+
+def _due(raw: Raw) -> DueWorkflow:
+    own = raw["actions"][0].get("retry")
+    return DueWorkflow(
+        tenant=raw["tenant"],
+        workflow_id=raw["workflowId"],
+        version=raw["version"],
+        trigger_id=raw["trigger"]["type"],
+        interval=parse_interval(raw["trigger"]["interval"]),
+        retries=(own or raw["retry"])["retries"],
+        next_run_at=raw["trigger"]["nextRunAt"],
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    result = plain(value)
+    if not isinstance(result, dict):
+        raise TypeError(f"expected a document, got {type(value).__name__}")
+    return result

@@ -1,0 +1,128 @@
+"""The parameters of the built-in actions. What they do is in `runner_svc/actions`."""
+
+import re
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from shared.domain.definition import ActionDefinition
+from shared.domain.durations import Duration, parse_duration
+from shared.domain.secrets import SECRET_REFERENCE, check_references
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
+MAX_HEADERS: Final = 64
+
+
+class LogAction(ActionDefinition):
+    """Writes a line to the runner's log and into the execution's history."""
+
+    type: Literal["log"]
+    message: Annotated[str, Field(min_length=1, max_length=16_384)]
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def _check_url(url: str) -> str:
+    check_references(url)
+    plain = SECRET_REFERENCE.sub("secret", url)
+    if url.startswith("${secret:"):
+        return url
+    try:
+        parts = urlsplit(plain)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from error
+    if parts.scheme.lower() not in {"http", "https"} or not host:
+        raise ValueError("must be an http or https URL with a host, such as 'https://example.com/'")
+    if re.search(r"[\x00-\x20\x7f]", plain):
+        raise ValueError("must not contain spaces or control characters; percent-encode them")
+    return url
+
+
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
+    if len(headers) > MAX_HEADERS:
+        raise ValueError(f"has {len(headers)} headers; at most {MAX_HEADERS} are allowed")
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a valid header name")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the value of {name!r} has characters that no header may carry")
+        check_references(value)
+    return headers
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+QueryValue = str | int | float | bool
+
+
+def _check_query(query: object) -> object:
+    if isinstance(query, dict):
+        for name, value in query.items():
+            items = value if isinstance(value, list) else [value]
+            if not all(isinstance(item, QueryValue) for item in items):
+                raise ValueError(f"'{name}' must be text, a number, true, false, or a list of them")
+    return query
+
+
+class HttpTimeouts(BaseModel):
+    """How long an HTTP request may take: altogether, to connect, and between two reads."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+    total: Duration = parse_duration("30s")
+    connect: Duration = parse_duration("5s")
+    read: Duration = parse_duration("30s")
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if not all((self.total, self.connect, self.read)):
+            raise ValueError("timeouts must be longer than 0")
+        return self
+
+
+class HttpRequestAction(ActionDefinition):
+    """Sends an HTTP request. A status below 400 completes the action.
+
+    `${secret:NAME}` in `url`, `headers` and `body` stands for the environment
+    variable `SECRET_NAME` of the runner, read when the action runs.
+    """
+
+    type: Literal["http-request"]
+    url: Annotated[
+        str,
+        AfterValidator(_check_url),
+        Field(max_length=8_192, examples=["https://example.com/hook"]),
+    ]
+    method: Annotated[
+        Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        BeforeValidator(_upper),
+    ] = "GET"
+    headers: Annotated[dict[str, str], AfterValidator(_check_headers)] = {}
+    query: Annotated[
+        dict[str, QueryValue | list[QueryValue]],
+        BeforeValidator(_check_query),
+        Field(max_length=64),
+    ] = {}
+    body: Annotated[
+        JsonValue, Field(description="A string is sent as it is; anything else as JSON.")
+    ] = None
+    timeouts: HttpTimeouts = HttpTimeouts()
+    follow_redirects: Annotated[
+        int, Field(ge=0, le=10, strict=True, description="How many redirects to follow at most.")
+    ] = 5
+
+
+BUILT_IN_ACTIONS: Final = (LogAction, HttpRequestAction)

@@ -1,0 +1,89 @@
+"""Lengths of time as users write them: `10s`, `2m`, `1h`.
+
+Two kinds: an *interval* is how often a workflow runs (whole seconds, 1 s to
+365 days); a *duration* is any other wait (from 0 ms). Both are stored in one
+canonical form, the largest unit that divides them: `60s` becomes `1m`.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+MAX_LENGTH: Final = timedelta(days=365)
+
+_UNITS: Final = {
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": MILLISECOND,
+}
+_INTERVAL_PATTERN: Final = r"^[0-9]{1,11}[smh]$"
+_DURATION_PATTERN: Final = r"^[0-9]{1,14}(ms|s|m|h)$"
+
+
+def parse_interval(value: object) -> timedelta:
+    """Read an interval such as `10s`; raise ValueError saying what would be right."""
+    length = _parse(value, _INTERVAL_PATTERN, "a whole number and a unit s, m or h, such as '10s'")
+    if length < timedelta(seconds=1):
+        raise ValueError(f"is '{value}'; the shortest interval is '1s'")
+    return length
+
+
+def parse_duration(value: object) -> timedelta:
+    """Read a duration such as `500ms` or `5m`; raise ValueError saying what would be right."""
+    return _parse(
+        value, _DURATION_PATTERN, "a whole number and a unit ms, s, m or h, such as '500ms'"
+    )
+
+
+def format_duration(length: timedelta) -> str:
+    """Return the canonical form: the largest unit that divides `length` (rounded down to 1 ms)."""
+    for unit, size in _UNITS.items():
+        if length >= size and length % size == timedelta(0):
+            return f"{length // size}{unit}"
+    return f"{length // MILLISECOND}ms" if length else "0s"
+
+
+def _parse(value: object, pattern: str, wanted: str) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+        raise ValueError(f"is {value!r}; expected {wanted}")
+    number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", value, re.ASCII).groups()  # type: ignore[union-attr]
+    if int(number) * (_UNITS[unit] / MILLISECOND) > MAX_LENGTH / MILLISECOND:
+        raise ValueError(f"is '{value}'; the longest allowed is 365 days ('8760h')")
+    return int(number) * _UNITS[unit]
+
+
+Interval = Annotated[
+    timedelta,
+    BeforeValidator(parse_interval),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _INTERVAL_PATTERN,
+            "description": "How often: seconds, minutes or hours, from 1s to 365 days (8760h).",
+            "examples": ["10s", "2m", "1h"],
+        }
+    ),
+]
+"""A pydantic field type for how often a workflow runs."""
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _DURATION_PATTERN,
+            "description": "A wait: milliseconds, seconds, minutes or hours, up to 365 days.",
+            "examples": ["500ms", "2s", "5m"],
+        }
+    ),
+]
+"""A pydantic field type for any other length of time."""

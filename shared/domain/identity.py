@@ -1,0 +1,64 @@
+"""Names that decide who wins: execution ids, the active key, and the shard of a workflow.
+
+The unique indexes on these strings are what keeps an occurrence from firing
+twice and a workflow from running twice at once (design, sections 2 and 4).
+"""
+
+import hashlib
+import json
+import zlib
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from shared.domain.instants import format_instant
+
+DEFAULT_TENANT: Final = "default"
+SHARDS: Final = 64
+_MANUAL: Final = "manual"
+
+
+def workflow_key(tenant: str, workflow_id: str) -> str:
+    """Return the `_id` of a workflow, which is also the active key of its execution."""
+    return f"{_part(tenant)}:{_part(workflow_id)}"
+
+
+def version_key(tenant: str, workflow_id: str, version: int) -> str:
+    """Return the `_id` of one immutable version of a definition."""
+    return f"{workflow_key(tenant, workflow_id)}:{version}"
+
+
+def occurrence_id(
+    tenant: str, workflow_id: str, trigger_id: str, due: datetime, run: int = 0
+) -> str:
+    """Return the one identity of a scheduled occurrence (`run` is 0 for the schedule itself)."""
+    key = workflow_key(tenant, workflow_id)
+    return f"{key}:{_part(trigger_id)}:{format_instant(due)}:{run}"
+
+
+def manual_id(tenant: str, workflow_id: str, unique: str) -> str:
+    """Return the id of a manual execution, from a string that is used only once."""
+    return f"{workflow_key(tenant, workflow_id)}:{_MANUAL}:{unique}"
+
+
+def idempotent_id(tenant: str, workflow_id: str, idempotency_key: str) -> str:
+    """Return the id that every trigger with this `Idempotency-Key` shares."""
+    digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    return manual_id(tenant, workflow_id, f"key-{digest[:40]}")
+
+
+def fingerprint(value: JsonValue) -> str:
+    """Return a digest of a JSON value that does not depend on the order of its keys."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def shard_of(tenant: str, workflow_id: str) -> int:
+    """Return which of the `SHARDS` parts of the due work this workflow belongs to."""
+    return zlib.crc32(workflow_key(tenant, workflow_id).encode()) % SHARDS
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

@@ -1,0 +1,80 @@
+"""Turn pydantic's findings into sentences that name the field and say what would be right."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import JsonValue, ValidationError
+from pydantic_core import ErrorDetails
+
+from shared.domain.errors import FieldProblem
+from shared.domain.storable import escape
+
+_SENTENCES: Final = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "union_tag_invalid": "is '{tag}'; it must be one of {expected_tags}",
+    "union_tag_not_found": "is required",
+    "literal_error": "must be one of {expected}",
+    "string_type": "must be a string",
+    "string_too_short": "must have at least {min_length} character(s)",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "finite_number": "must be a finite number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} item(s)",
+    "too_long": "must have at most {max_length} items",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "value_error": "{error}",
+}
+_TAG_ERRORS: Final = {"union_tag_invalid", "union_tag_not_found"}
+
+
+def describe(error: ValidationError, document: JsonValue) -> list[FieldProblem]:
+    """Return one problem per finding, with JSON pointers into the `document` that was refused."""
+    details = error.errors(include_url=False)
+    return [_problem(detail, document) for detail in details if not _is_echo(detail)]
+
+
+def _problem(detail: ErrorDetails, document: JsonValue) -> FieldProblem:
+    pointer = _pointer(detail["loc"], document)
+    if detail["type"] in _TAG_ERRORS:
+        pointer += "/type"
+    context: Mapping[str, Any] = detail.get("ctx", {})
+    sentence = _SENTENCES.get(detail["type"])
+    return FieldProblem(pointer, sentence.format(**context) if sentence else detail["msg"])
+
+
+def _is_echo(detail: ErrorDetails) -> bool:
+    """A list is also reported as too short when its items were refused one by one."""
+    given = detail["input"]
+    return detail["type"] == "too_short" and isinstance(given, list) and bool(given)
+
+
+def _pointer(location: tuple[int | str, ...], document: JsonValue) -> str:
+    return "".join(f"/{escape(str(segment))}" for segment in _segments(location, document))
+
+
+def _segments(location: tuple[int | str, ...], document: JsonValue) -> Iterator[int | str]:
+    """Follow pydantic's location into the document, leaving out the union tags it adds."""
+    here = document
+    for depth, segment in enumerate(location):
+        if isinstance(here, dict) and isinstance(segment, str) and segment in here:
+            here = here[segment]
+            yield segment
+        elif isinstance(here, list) and isinstance(segment, int):
+            here = here[segment]
+            yield segment
+        elif depth == len(location) - 1 and isinstance(here, dict):
+            yield segment

@@ -1,0 +1,100 @@
+"""Which JSON values the database can keep, decided before anything is written.
+
+BSON holds integers of 64 bits, UTF-8 text (no lone surrogates), keys without
+NUL, and at most 100 levels; JSON text can carry more than that.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import JsonValue
+
+from shared.domain.errors import FieldProblem, InvalidInput
+
+MAX_DEPTH: Final = 64
+MAX_DOCUMENT: Final = 15 * 2**20
+"""Bytes that one stored document may hold; MongoDB's own limit is 16 MiB."""
+
+MAX_OUTPUT: Final = 2**20
+_ALL_OUTPUTS: Final = 8 * 2**20
+_INT64: Final = 2**63
+
+
+def check_storable(value: JsonValue, pointer: str = "") -> None:
+    """Raise InvalidInput naming every place of `value` that cannot be stored."""
+    problems = list(problems_in(value, pointer))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def output_limit(actions: int) -> int:
+    """Return how many bytes the output of each of so many actions may have."""
+    return min(MAX_OUTPUT, _ALL_OUTPUTS // actions)
+
+
+def problem_with_output(output: JsonValue, limit: int) -> str | None:
+    """Say why an action's output cannot be kept, or return None."""
+    problem = next(problems_in(output), None)
+    if problem:
+        return f"{problem.pointer or 'the output'} {problem.detail}"
+    size = size_of(output)
+    return f"the output has {size} bytes; at most {limit} are kept" if size > limit else None
+
+
+def size_of(value: JsonValue) -> int:
+    """Return about how many bytes a JSON value takes."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode())
+    if isinstance(value, list):
+        return sum(size_of(item) + 2 for item in value)
+    if isinstance(value, dict):
+        return sum(size_of(key) + size_of(item) + 4 for key, item in value.items())
+    return 8
+
+
+def problems_in(value: JsonValue, pointer: str = "", depth: int = 0) -> Iterator[FieldProblem]:
+    """Yield what cannot be stored in `value`, with JSON pointers that start at `pointer`."""
+    if depth > MAX_DEPTH:
+        yield FieldProblem(pointer, f"is nested deeper than {MAX_DEPTH} levels")
+    elif isinstance(value, str):
+        if not _encodable(value):
+            yield FieldProblem(pointer, "has a lone surrogate, which is not valid Unicode text")
+    elif isinstance(value, bool):
+        return
+    elif isinstance(value, int):
+        if not -_INT64 <= value < _INT64:
+            yield FieldProblem(pointer, "is an integer beyond 64 bits; send it as a string")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield FieldProblem(pointer, "is not a finite number")
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from problems_in(item, f"{pointer}/{position}", depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _problems_of_member(key, item, pointer, depth)
+    elif value is not None:
+        yield FieldProblem(pointer, f"is no JSON value but a {type(value).__name__}")
+
+
+def escape(segment: str) -> str:
+    """Escape one segment of a JSON pointer (RFC 6901, section 3)."""
+    return segment.replace("~", "~0").replace("/", "~1")
+
+
+def _problems_of_member(
+    key: object, item: JsonValue, pointer: str, depth: int
+) -> Iterator[FieldProblem]:
+    if not isinstance(key, str) or "\0" in key or not _encodable(key):
+        yield FieldProblem(pointer, f"has a key that cannot be stored: {key!a}")
+    else:
+        yield from problems_in(item, f"{pointer}/{escape(key)}", depth + 1)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

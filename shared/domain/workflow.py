@@ -1,0 +1,132 @@
+"""A workflow: its current definition, whether it is enabled, and when it is due next."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.domain.definition import PeriodicTrigger, Trigger, WorkflowDefinition
+from shared.domain.execution import Execution, Status
+from shared.domain.identity import shard_of, workflow_key
+from shared.domain.schedule import Missed, resume_plan
+
+
+class TriggerStatus(StrEnum):
+    """Whether a workflow could be triggered now; derived from its active execution."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """One workflow of one tenant. Its id is never reused: a deleted one keeps its version."""
+
+    tenant: str
+    definition: WorkflowDefinition
+    version: int
+    enabled: bool
+    next_run_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """The id its author gave it, unique within the tenant."""
+        return self.definition.workflow_id
+
+    @property
+    def key(self) -> str:
+        """The id across tenants."""
+        return workflow_key(self.tenant, self.id)
+
+    @property
+    def shard(self) -> int:
+        """The part of the due work it belongs to."""
+        return shard_of(self.tenant, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class DueWorkflow:
+    """What the scheduler needs to know of a workflow to fire it."""
+
+    tenant: str
+    workflow_id: str
+    version: int
+    trigger_id: str
+    interval: timedelta
+    retries: int
+    next_run_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The id across tenants."""
+        return workflow_key(self.tenant, self.workflow_id)
+
+
+def interval_of(trigger: Trigger) -> timedelta | None:
+    """Return how often a trigger fires, or None for one that never fires by itself."""
+    return trigger.interval if isinstance(trigger, PeriodicTrigger) else None
+
+
+def first_run_at(trigger: Trigger, now: datetime) -> datetime | None:
+    """Return when a workflow created at `now` is due first."""
+    interval = interval_of(trigger)
+    return now + interval if interval else None
+
+
+def create(tenant: str, definition: WorkflowDefinition, version: int, now: datetime) -> Workflow:
+    """Return a new workflow, first due one interval from `now`."""
+    return Workflow(
+        tenant=tenant,
+        definition=definition,
+        version=version,
+        enabled=True,
+        next_run_at=first_run_at(definition.trigger, now),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def redefine(
+    workflow: Workflow, definition: WorkflowDefinition, version: int, now: datetime
+) -> Workflow:
+    """Return the workflow with a new definition; its schedule moves only if the trigger changed."""
+    same_trigger = definition.trigger == workflow.definition.trigger
+    return replace(
+        workflow,
+        definition=definition,
+        version=version,
+        next_run_at=workflow.next_run_at if same_trigger else first_run_at(definition.trigger, now),
+        updated_at=now,
+    )
+
+
+def disable(workflow: Workflow, now: datetime) -> Workflow:
+    """Return the workflow switched off; it keeps its place in the schedule."""
+    return replace(workflow, enabled=False, updated_at=now)
+
+
+def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, Missed | None]:
+    """Return the workflow switched on, and the instants that passed while it was off."""
+    interval = interval_of(workflow.definition.trigger)
+    plan = (
+        resume_plan(workflow.next_run_at, interval, now)
+        if interval and workflow.next_run_at
+        else None
+    )
+    missed, next_run_at = plan or (None, workflow.next_run_at)
+    return replace(workflow, enabled=True, next_run_at=next_run_at, updated_at=now), missed
+
+
+def delete(workflow: Workflow, now: datetime) -> Workflow:
+    """Return the tombstone of the workflow: never due, its version kept for a re-creation."""
+    return replace(workflow, enabled=False, next_run_at=None, updated_at=now, deleted_at=now)
+
+
+def trigger_status(active: Execution | None) -> TriggerStatus:
+    """Derive the status of a workflow's trigger from its unfinished execution, if any."""
+    if active is None:
+        return TriggerStatus.IDLE
+    return TriggerStatus.PENDING if active.status is Status.PENDING else TriggerStatus.BUSY

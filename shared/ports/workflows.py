@@ -1,0 +1,99 @@
+"""What the core needs of the place where workflows are kept."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.definition import WorkflowDefinition
+from shared.domain.workflow import DueWorkflow, Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRef:
+    """Names one immutable version of a definition."""
+
+    tenant: str
+    workflow_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A workflow and the instant at which it is due."""
+
+    tenant: str
+    workflow_id: str
+    next_run_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Move a workflow's next instant, provided it still is `due`."""
+
+    tenant: str
+    workflow_id: str
+    due: datetime
+    next_run_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowQuery:
+    """Which workflows to list, by id. `after` is the last id of the page before."""
+
+    tenant: str
+    trigger_type: str | None = None
+    after: str | None = None
+    limit: int = 50
+
+
+class WorkflowRepository(Protocol):
+    """Keeps workflows and every version of their definitions.
+
+    Every method raises Unavailable when the storage does not answer.
+    """
+
+    async def add_version(self, tenant: str, definition: WorkflowDefinition, version: int) -> bool:
+        """Keep a version for ever; False if another definition already has that number."""
+        ...
+
+    async def versions(self, refs: Collection[VersionRef]) -> Mapping[VersionRef, WorkflowDefinition]:
+        """Return the definitions that exist among `refs`."""
+        ...
+
+    async def add(self, workflow: Workflow) -> bool:
+        """Add a workflow; False if its id is taken, also by a deleted one."""
+        ...
+
+    async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
+        """Return a workflow, deleted ones included (`deleted_at` is set), or None."""
+        ...
+
+    async def save(self, before: Workflow, after: Workflow) -> bool:
+        """Store `after` if version, enabled and deleted are still those of `before`; else False.
+
+        The next instant is written only if `after` changes it, and then only if
+        it still is the one in `before` or the definition changed with it.
+        """
+        ...
+
+    async def find(self, query: WorkflowQuery) -> list[Workflow]:
+        """Return at most `query.limit` workflows ordered by id, deleted ones left out."""
+        ...
+
+    async def due(
+        self, horizon: datetime, shards: Collection[int] | None, limit: int
+    ) -> list[Upcoming]:
+        """Return enabled workflows due at or before `horizon`, earliest first.
+
+        The cost depends on what is due, not on what is stored.
+        """
+        ...
+
+    async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
+        """Return the present schedule of the enabled, periodic workflows among `keys`."""
+        ...
+
+    async def advance(self, moves: Sequence[Advance]) -> None:
+        """Apply each move whose condition holds."""
+        ...

@@ -1,0 +1,173 @@
+"""What every WorkflowRepository promises."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from shared.domain.workflow import Workflow, delete, disable, enable, redefine
+from shared.ports.workflows import Advance, VersionRef, WorkflowQuery, WorkflowRepository
+from tests.support.builders import NOW, SECOND, TENANT, definition, workflow
+
+
+async def _stored(workflows: WorkflowRepository, workflow_id: str) -> Workflow:
+    found = await workflows.get(TENANT, workflow_id)
+    assert found is not None
+    return found
+
+
+async def test_an_added_workflow_reads_back_equal(workflows: WorkflowRepository) -> None:
+    odd = {"type": "http-request", "url": "https://example.com", "body": {"$ref": "a", "$id": 1}}
+    periodic = workflow("a", interval="90s", actions=[odd], retry={"retries": 1})
+    assert await workflows.add(periodic) is True
+    assert await workflows.add(workflow("b")) is True
+    assert await workflows.get(TENANT, "a") == periodic
+    assert await workflows.get(TENANT, "b") == workflow("b")
+    assert await workflows.get("other", "a") is None
+    assert await workflows.get(TENANT, "c") is None
+
+
+async def test_an_id_is_taken_once_also_by_a_deleted_workflow(
+    workflows: WorkflowRepository,
+) -> None:
+    first = workflow("a")
+    await workflows.add(first)
+    assert await workflows.add(workflow("a", interval="1h")) is False
+    await workflows.save(first, delete(first, NOW))
+    assert await workflows.add(first) is False
+    tombstone = await _stored(workflows, "a")
+    assert tombstone.deleted_at == NOW
+    assert tombstone.version == 1
+
+
+async def test_versions_are_immutable(workflows: WorkflowRepository) -> None:
+    one, two = definition("a"), definition("a", interval="5s")
+    assert await workflows.add_version(TENANT, one, 1) is True
+    assert await workflows.add_version(TENANT, one, 1) is True
+    assert await workflows.add_version(TENANT, two, 1) is False
+    assert await workflows.add_version(TENANT, two, 2) is True
+    refs = [VersionRef(TENANT, "a", n) for n in (1, 2, 3)]
+    assert await workflows.versions(refs) == {refs[0]: one, refs[1]: two}
+
+
+async def test_saving_is_refused_after_somebody_else_saved(workflows: WorkflowRepository) -> None:
+    first = workflow("a", interval="10s")
+    await workflows.add(first)
+    second = redefine(first, definition("a", interval="20s"), 2, NOW + SECOND)
+    assert await workflows.save(first, second) is True
+    assert await _stored(workflows, "a") == second
+    assert await workflows.save(first, disable(first, NOW)) is False
+    off = disable(second, NOW + 2 * SECOND)
+    assert await workflows.save(second, off) is True
+    assert await workflows.save(second, off) is False
+    assert await _stored(workflows, "a") == off
+
+
+async def test_saving_keeps_an_instant_that_the_scheduler_moved(
+    workflows: WorkflowRepository,
+) -> None:
+    first = workflow("a", interval="10s")
+    assert first.next_run_at is not None
+    await workflows.add(first)
+    moved = first.next_run_at + 10 * SECOND
+    await workflows.advance([Advance(TENANT, "a", first.next_run_at, moved)])
+    other_actions = definition("a", interval="10s", actions=[{"type": "log", "message": "new"}])
+    assert await workflows.save(first, redefine(first, other_actions, 2, NOW)) is True
+    assert (await _stored(workflows, "a")).next_run_at == moved
+
+
+async def test_enabling_is_refused_when_the_instant_moved_meanwhile(
+    workflows: WorkflowRepository,
+) -> None:
+    on = workflow("a", interval="10s")
+    off = disable(on, NOW)
+    assert off.next_run_at is not None
+    await workflows.add(off)
+    again, missed = enable(off, NOW + 25 * SECOND)
+    assert missed is not None
+    await workflows.advance([Advance(TENANT, "a", off.next_run_at, NOW + 20 * SECOND)])
+    assert await workflows.save(off, again) is False
+
+
+async def test_a_changed_trigger_moves_the_instant(workflows: WorkflowRepository) -> None:
+    first = workflow("a", interval="10s")
+    await workflows.add(first)
+    manual = redefine(first, definition("a"), 2, NOW)
+    assert await workflows.save(first, manual) is True
+    assert await _stored(workflows, "a") == manual
+    hourly = redefine(manual, definition("a", interval="1h"), 3, NOW)
+    assert await workflows.save(manual, hourly) is True
+    assert (await _stored(workflows, "a")).next_run_at == NOW + timedelta(hours=1)
+
+
+async def test_a_deleted_workflow_can_come_back(workflows: WorkflowRepository) -> None:
+    first = workflow("a", interval="10s")
+    await workflows.add(first)
+    gone = delete(first, NOW)
+    await workflows.save(first, gone)
+    back = replace(workflow("a", interval="5s", now=NOW + SECOND), version=2)
+    assert await workflows.save(gone, back) is True
+    assert await _stored(workflows, "a") == back
+
+
+async def test_find_lists_by_id_page_by_page(workflows: WorkflowRepository) -> None:
+    made = [workflow(name, interval="5s" if name < "c" else None) for name in "dacbe"]
+    for one in made:
+        await workflows.add(one)
+    await workflows.save(made[-1], delete(made[-1], NOW))
+    first = await workflows.find(WorkflowQuery(tenant=TENANT, limit=3))
+    assert [w.id for w in first] == ["a", "b", "c"]
+    rest = await workflows.find(WorkflowQuery(tenant=TENANT, limit=3, after="c"))
+    assert [w.id for w in rest] == ["d"]
+    periodic = await workflows.find(WorkflowQuery(tenant=TENANT, trigger_type="periodic"))
+    assert [w.id for w in periodic] == ["a", "b"]
+    assert await workflows.find(WorkflowQuery(tenant="other")) == []
+
+
+async def test_due_finds_enabled_workflows_by_their_instant(workflows: WorkflowRepository) -> None:
+    made = [workflow(f"w{n}", interval=f"{n}s") for n in (3, 1, 2, 9)]
+    for one in (*made, workflow("manual"), disable(workflow("off", interval="1s"), NOW)):
+        await workflows.add(one)
+    gone = workflow("gone", interval="1s")
+    await workflows.add(gone)
+    await workflows.save(gone, delete(gone, NOW))
+    due = await workflows.due(NOW + 3 * SECOND, None, 10)
+    assert [(u.workflow_id, u.next_run_at - NOW) for u in due] == [
+        ("w1", SECOND),
+        ("w2", 2 * SECOND),
+        ("w3", 3 * SECOND),
+    ]
+    assert len(await workflows.due(NOW + 3 * SECOND, None, 2)) == 2
+    mine = await workflows.due(NOW + 9 * SECOND, [made[0].shard], 10)
+    assert [u.workflow_id for u in mine] == ["w3"]
+
+
+async def test_read_due_tells_what_firing_needs(workflows: WorkflowRepository) -> None:
+    own = {"type": "log", "message": "x", "retry": {"retries": 7}}
+    periodic = workflow("a", interval="10s", actions=[own])
+    plain = workflow("b", interval="10s", retry={"retries": 1})
+    for one in (periodic, plain, workflow("m"), disable(workflow("off", interval="1s"), NOW)):
+        await workflows.add(one)
+    found = await workflows.read_due(
+        ["default:a", "default:b", "default:m", "default:off", "default:nobody"]
+    )
+    a, b = sorted(found, key=lambda due: due.workflow_id)
+    assert (a.workflow_id, a.version, a.trigger_id, a.interval, a.retries, a.next_run_at) == (
+        "a",
+        1,
+        "periodic",
+        10 * SECOND,
+        7,
+        NOW + 10 * SECOND,
+    )
+    assert b.retries == 1
+
+
+async def test_advancing_moves_an_instant_once(workflows: WorkflowRepository) -> None:
+    for name in ("a", "b"):
+        await workflows.add(workflow(name, interval="10s"))
+    due, later = NOW + 10 * SECOND, NOW + 20 * SECOND
+    stale = Advance(TENANT, "b", NOW, later)
+    await workflows.advance([Advance(TENANT, "a", due, later), stale])
+    await workflows.advance([Advance(TENANT, "a", due, later + SECOND)])
+    await workflows.advance([])
+    assert (await _stored(workflows, "a")).next_run_at == later
+    assert (await _stored(workflows, "b")).next_run_at == due
