@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.definition import ActionDefinition
 from shared.domain.durations import Duration, parse_duration
-from shared.domain.secrets import SECRET_REFERENCE, check_references
+from shared.domain.secrets import REDACTED, SECRET_REFERENCE, check_references
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
@@ -57,6 +57,11 @@ def _check_headers(headers: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{name!r} is not a valid header name")
         if not _HEADER_VALUE.fullmatch(value):
             raise ValueError(f"the value of {name!r} has characters that no header may carry")
+        if value == REDACTED:
+            raise ValueError(
+                f"the value of {name!r} is the mark of a redacted one; send the real value or, "
+                "better, a reference such as ${secret:NAME}"
+            )
         check_references(value)
     return headers
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from shared.domain.definition import PeriodicTrigger, Trigger, WorkflowDefinition
 from shared.domain.execution import Execution, Status
 from shared.domain.identity import shard_of, workflow_key
+from shared.domain.progress import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 
 
@@ -63,6 +64,22 @@ class DueWorkflow:
     def key(self) -> str:
         """The id across tenants."""
         return workflow_key(self.tenant, self.workflow_id)
+
+
+def due_workflow(workflow: Workflow) -> DueWorkflow | None:
+    """Return what firing a periodic workflow needs, or None for one that is never due."""
+    interval = interval_of(workflow.definition.trigger)
+    if workflow.next_run_at is None or interval is None:
+        return None
+    return DueWorkflow(
+        tenant=workflow.tenant,
+        workflow_id=workflow.id,
+        version=workflow.version,
+        trigger_id=workflow.definition.trigger.type,
+        interval=interval,
+        retries=initial_retries(workflow.definition),
+        next_run_at=workflow.next_run_at,
+    )
 
 
 def interval_of(trigger: Trigger) -> timedelta | None:

@@ -26,15 +26,14 @@ def definition(
     actions: list[dict[str, Any]] | None = None,
     **more: Any,
 ) -> WorkflowDefinition:
-    trigger = {"type": "periodic", "interval": interval} if interval else {"type": "manual"}
-    return CATALOGUE.parse(
-        {
-            "workflowId": workflow_id,
-            "trigger": trigger,
-            "actions": actions or [{"type": "log", "message": "hi"}],
-            **more,
-        }
-    )
+    trigger: dict[str, Any] = {"type": "periodic", "interval": interval} if interval else {"type": "manual"}
+    document: dict[str, Any] = {
+        "workflowId": workflow_id,
+        "trigger": trigger,
+        "actions": actions or [{"type": "log", "message": "hi"}],
+        **more,
+    }
+    return CATALOGUE.parse(document)
 
 
 def workflow(workflow_id: str = "hello", *, now: datetime = NOW, **more: Any) -> Workflow:

@@ -106,6 +106,7 @@ class MemorySubscriber:
         if limit == 0:
             await asyncio.sleep(0)
             return []
+        await asyncio.sleep(0)
         await self._bus.arrival(wait)
         records = self._bus.take(limit)
         self._uncommitted.update((record.offset, record) for record in records)

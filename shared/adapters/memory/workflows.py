@@ -6,8 +6,7 @@ from datetime import datetime
 
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.identity import workflow_key
-from shared.domain.progress import initial_retries
-from shared.domain.workflow import DueWorkflow, Workflow, interval_of
+from shared.domain.workflow import DueWorkflow, Workflow, due_workflow
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 
@@ -78,7 +77,7 @@ class MemoryWorkflows:
     async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
         """See WorkflowRepository.read_due."""
         known = (self._by_key[key] for key in keys if key in self._by_key)
-        return [due for workflow in known if (due := _due(workflow))]
+        return [due for w in known if w.enabled and (due := due_workflow(w))]
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         """See WorkflowRepository.advance."""
@@ -91,18 +90,3 @@ class MemoryWorkflows:
 
 def _guard(workflow: Workflow) -> tuple[int, bool, datetime | None]:
     return workflow.version, workflow.enabled, workflow.deleted_at
-
-
-def _due(workflow: Workflow) -> DueWorkflow | None:
-    interval = interval_of(workflow.definition.trigger)
-    if not workflow.enabled or workflow.next_run_at is None or interval is None:
-        return None
-    return DueWorkflow(
-        tenant=workflow.tenant,
-        workflow_id=workflow.id,
-        version=workflow.version,
-        trigger_id=workflow.definition.trigger.type,
-        interval=interval,
-        retries=initial_retries(workflow.definition),
-        next_run_at=workflow.next_run_at,
-    )

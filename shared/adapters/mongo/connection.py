@@ -105,8 +105,11 @@ class MongoConnection:
     async def server_time(self) -> datetime:
         """Return the database's idea of now, cut to whole milliseconds."""
         with translated():
-            told: datetime = (await self._client.admin.command("hello"))["localTime"]
-            return told
+            hello = await self._client.admin.command(
+                "hello", codec_options=self._database.codec_options
+            )
+        told: datetime = hello["localTime"]
+        return told
 
     async def close(self) -> None:
         """Close every connection."""

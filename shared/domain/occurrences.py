@@ -1,0 +1,48 @@
+"""Executions that a schedule gives rise to: the one that runs, and those that do not."""
+
+from datetime import datetime
+
+from shared.domain import transitions
+from shared.domain.execution import Execution, Skip, SkipReason, Status
+from shared.domain.identity import occurrence_id
+from shared.domain.progress import Timing
+from shared.domain.workflow import DueWorkflow
+
+
+def occurrence(due: DueWorkflow, fire_at: datetime, now: datetime, timing: Timing) -> Execution:
+    """Return the queued execution of a workflow's instant; it holds the workflow."""
+    born = Execution(
+        id=occurrence_id(due.tenant, due.workflow_id, due.trigger_id, fire_at),
+        tenant=due.tenant,
+        workflow_id=due.workflow_id,
+        version=due.version,
+        trigger_id=due.trigger_id,
+        status=Status.QUEUED,
+        created_at=now,
+        scheduled_for=fire_at,
+        retries_left=due.retries,
+        active_key=due.key,
+    )
+    return transitions.queue(born, now + timing.resend)
+
+
+def overlapped(execution: Execution, timing: Timing) -> Execution:
+    """Return what is recorded of an occurrence that met an unfinished execution."""
+    instant = execution.scheduled_for or execution.created_at
+    reason = Skip(SkipReason.OVERLAP, instant, instant, 1)
+    return transitions.skip(execution, reason, timing.retention)
+
+
+def skipped_occurrence(due: DueWorkflow, reason: Skip, now: datetime, timing: Timing) -> Execution:
+    """Return what is recorded of instants that nothing ran for; its id is that of the first."""
+    born = Execution(
+        id=occurrence_id(due.tenant, due.workflow_id, due.trigger_id, reason.first),
+        tenant=due.tenant,
+        workflow_id=due.workflow_id,
+        version=due.version,
+        trigger_id=due.trigger_id,
+        status=Status.SKIPPED,
+        created_at=now,
+        scheduled_for=reason.first,
+    )
+    return transitions.skip(born, reason, timing.retention)

@@ -1,0 +1,45 @@
+"""Waiting for dependencies at the start: either order of start works."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
+from shared.domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+
+class StoppedWhileConnecting(Exception):  # noqa: N818 - it is no error
+    """The service was told to stop before its dependencies were there."""
+
+
+async def until_available(
+    what: str, connect: Callable[[], Awaitable[None]], stop: asyncio.Event
+) -> None:
+    """Call `connect` until it no longer raises Unavailable, saying so at every attempt.
+
+    Raises StoppedWhileConnecting as soon as `stop` is set.
+    """
+
+    def report(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("service.waiting", dependency=what, attempt=state.attempt_number, why=str(error))
+
+    async def pause(seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stop.wait()
+        if stop.is_set():
+            raise StoppedWhileConnecting
+
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(Unavailable),
+        wait=wait_exponential(multiplier=0.25, max=3),
+        before_sleep=report,
+        sleep=pause,
+    ):
+        with attempt:
+            await connect()

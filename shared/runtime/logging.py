@@ -1,0 +1,82 @@
+"""Log lines: one stable `event` key each, for a machine as JSON, for a person on the console."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from pydantic_core import to_json
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_NOISY = {"aiokafka": logging.CRITICAL, "pymongo": logging.WARNING, "uvicorn": logging.WARNING}
+
+
+def configure_logging(
+    service: str, level: str, fmt: Literal["auto", "console", "json"] = "auto"
+) -> None:
+    """Set up structlog, and let the libraries' own logging come out the same way.
+
+    aiokafka reports every lost connection as an error, many times a second while
+    a broker is away; the adapters say it once, so its own lines are left out.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    console = fmt == "console" or (fmt == "auto" and sys.stdout.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        _service_adder(service),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Processor] = _console() if console else _json()
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    _route_stdlib(number, shared, rendering)
+
+
+def _console() -> list[Processor]:
+    return [_shorten_time, structlog.dev.ConsoleRenderer(pad_event_to=24, pad_level=False)]
+
+
+def _json() -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(serializer=_serialise),
+    ]
+
+
+def _serialise(event: Any, **_: Any) -> str:
+    return to_json(event, fallback=str, inf_nan_mode="strings").decode(errors="backslashreplace")
+
+
+def _service_adder(service: str) -> Processor:
+    def add(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
+    return add
+
+
+def _shorten_time(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """A person at a console knows the day, and the prefix of the line names the service."""
+    event["timestamp"] = str(event["timestamp"])[11:23]
+    del event["service"]
+    return event
+
+
+def _route_stdlib(level: int, shared: list[Processor], rendering: list[Processor]) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(level, logging.WARNING))
+    for name, least in _NOISY.items():
+        logging.getLogger(name).setLevel(least)

@@ -1,0 +1,142 @@
+"""Settings that every service shares, read once from environment variables.
+
+A variable that is almost the name of a setting is refused rather than ignored.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.domain.durations import Duration
+from shared.domain.errors import Misconfigured
+from shared.domain.progress import Timing
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class ServiceSettings(BaseSettings):
+    """What a service needs to know wherever it runs."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=False, extra="ignore", frozen=True, validate_default=True
+    )
+
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")]
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least level to log.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "console", "json"],
+        Field(description="`auto`: console on a terminal, else JSON lines."),
+    ] = "auto"
+
+    mongodb_uri: Annotated[
+        SecretStr, Field(description="MongoDB, a replica set (one node is enough).")
+    ] = SecretStr("mongodb://127.0.0.1:27017/?replicaSet=rs0")
+    mongodb_database: Annotated[str, Field(description="Name of the database.")] = "workflows"
+    mongodb_timeout: Annotated[
+        Duration, Field(description="How long one database operation may take.")
+    ] = timedelta(seconds=10)
+
+    kafka_bootstrap_servers: Annotated[str, Field(description="Kafka, as host:port,….")] = (
+        "127.0.0.1:9092"
+    )
+    kafka_topic_prefix: Annotated[
+        str, Field(description="Put before every topic and group name.")
+    ] = ""
+    kafka_partitions: Annotated[
+        Count, Field(description="Partitions of `execution-requests`: at most so many runners share it.")
+    ] = 4
+    kafka_replication_factor: Annotated[Count, Field(description="Replicas of each topic.")] = 1
+    kafka_idempotent_producer: Annotated[
+        bool, Field(description="Off for brokers that do not support it, such as the embedded one.")
+    ] = True
+    kafka_fetch_max_wait: Annotated[
+        Duration, Field(description="How long the broker may hold back a fetch.")
+    ] = timedelta(milliseconds=500)
+    kafka_session_timeout: Annotated[
+        Duration, Field(description="After how long a silent runner loses its partitions.")
+    ] = timedelta(seconds=10)
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_ca_file: Path | None = None
+
+    poll_interval: Annotated[
+        Duration, Field(description="How often the scheduler asks the database what is due.")
+    ] = timedelta(seconds=5)
+    lease: Annotated[
+        Duration, Field(description="How long a runner owns an execution without renewing.")
+    ] = timedelta(seconds=30)
+    resend: Annotated[
+        Duration, Field(description="After how long an unclaimed execution is announced again.")
+    ] = timedelta(seconds=30)
+    resend_max: Annotated[
+        Duration, Field(description="The wait between announcements doubles up to this.")
+    ] = timedelta(minutes=5)
+    drain: Annotated[
+        Duration, Field(description="How long a stopping service may finish its work.")
+    ] = timedelta(seconds=20)
+    retention: Annotated[
+        Duration, Field(description="How long finished executions and dead letters are kept.")
+    ] = timedelta(days=30)
+    max_recoveries: Annotated[
+        int, Field(ge=0, description="How many runners an execution may lose before it fails.")
+    ] = 5
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.retention < timedelta(hours=24):
+            raise ValueError("RETENTION must be at least 24h, as long as an Idempotency-Key lives")
+        if self.poll_interval <= timedelta() or self.lease <= timedelta():
+            raise ValueError("POLL_INTERVAL and LEASE must be longer than 0")
+        return self
+
+    @property
+    def timing(self) -> Timing:
+        """The waits that the core decides with."""
+        return Timing(
+            lease=self.lease,
+            resend=self.resend,
+            resend_max=max(self.resend, self.resend_max),
+            retention=self.retention,
+            max_recoveries=self.max_recoveries,
+        )
+
+
+S = TypeVar("S", bound=ServiceSettings)
+_SHORTEST_NAME = 8
+
+
+def load(settings: type[S], environment: Mapping[str, str] = os.environ) -> S:
+    """Read the settings; raise Misconfigured naming every variable that is wrong."""
+    _refuse_misspelt(settings, environment)
+    try:
+        return settings()
+    except ValidationError as error:
+        lines = [f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise Misconfigured("Wrong settings. " + "; ".join(lines)) from error
+
+
+def _refuse_misspelt(settings: type[S], environment: Mapping[str, str]) -> None:
+    known = {name.upper() for name in settings.model_fields}
+    present = {name.upper() for name in environment}
+    for name in sorted(present - known):
+        close = difflib.get_close_matches(name, known - present, n=1, cutoff=0.9)
+        if close and len(name) >= _SHORTEST_NAME:
+            raise Misconfigured(
+                f"The variable {name} is set, but there is no such setting. "
+                f"Did you mean {close[0]}?"
+            )
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return str(location[0]).upper() if location else "settings"

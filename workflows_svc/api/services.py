@@ -1,0 +1,37 @@
+"""What the routes work with, handed over once the database is there."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from shared.domain.catalogue import ActionCatalogue
+from shared.domain.errors import Unavailable
+from workflows_svc.use_cases.cancel import CancelExecution
+from workflows_svc.use_cases.dead_letters import HandleDeadLetters
+from workflows_svc.use_cases.definitions import DefineWorkflows
+from workflows_svc.use_cases.queries import Queries
+from workflows_svc.use_cases.trigger import TriggerWorkflow
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases behind the API."""
+
+    catalogue: ActionCatalogue
+    define: DefineWorkflows
+    trigger: TriggerWorkflow
+    cancel: CancelExecution
+    queries: Queries
+    dead_letters: HandleDeadLetters
+
+
+def services(request: Request) -> Services:
+    """Return the use cases. Raises Unavailable while the service still waits for MongoDB."""
+    found: Services | None = getattr(request.app.state, "services", None)
+    if found is None:
+        raise Unavailable("MongoDB", "the service has not reached it yet")
+    return found
+
+
+Wired = Annotated[Services, Depends(services)]

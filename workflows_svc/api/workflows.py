@@ -1,0 +1,196 @@
+"""Routes on workflows."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import JsonValue
+
+from shared.contracts.api import Accepted, Page, WorkflowView, workflow_view
+from shared.domain.errors import FieldProblem, InvalidInput
+from shared.domain.identity import DEFAULT_TENANT
+from shared.domain.workflow import TriggerStatus
+from shared.ports.workflows import WorkflowQuery
+from workflows_svc.api import examples
+from workflows_svc.api.problems import responses
+from workflows_svc.api.requests import (
+    Body,
+    CursorText,
+    IdempotencyKey,
+    IfMatch,
+    Limit,
+    decode_name_cursor,
+    encode_name_cursor,
+    known_parameters,
+)
+from workflows_svc.api.services import Services, Wired
+
+_INVALID: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+
+router = APIRouter(prefix="/workflows", tags=["workflows"])
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    response_model=WorkflowView,
+    response_model_exclude_none=True,
+    responses={
+        200: {"model": WorkflowView, "description": "It exists with this very definition"},
+        **responses(*_INVALID, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+    },
+    openapi_extra=examples.definition_body(),
+    summary="Create a workflow",
+)
+async def create(body: Body, wired: Wired, response: Response) -> WorkflowView:
+    """Store a definition. A periodic workflow runs first one interval after its creation."""
+    workflow, created = await wired.define.create(DEFAULT_TENANT, body)
+    response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK
+    response.headers["Location"] = f"/workflows/{workflow.id}"
+    return await _shown(wired, workflow.id, response)
+
+
+@router.get(
+    "",
+    response_model=Page[WorkflowView],
+    response_model_exclude_none=True,
+    responses=responses(HTTPStatus.UNPROCESSABLE_ENTITY),
+    dependencies=[Depends(known_parameters("triggerType", "status", "limit", "cursor"))],
+    summary="List workflows by id",
+)
+async def list_workflows(
+    wired: Wired,
+    trigger_type: Annotated[
+        Literal["periodic", "manual"] | None, Query(alias="triggerType")
+    ] = None,
+    status: TriggerStatus | None = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Page[WorkflowView]:
+    """Page through the workflows, all or those with a kind of trigger or a trigger status."""
+    query = WorkflowQuery(
+        tenant=DEFAULT_TENANT,
+        trigger_type=trigger_type,
+        after=decode_name_cursor(cursor),
+        limit=limit + 1,
+    )
+    found = await wired.queries.list_workflows(query, status)
+    page = found[:limit]
+    more = len(found) > limit
+    return Page(
+        items=[workflow_view(state.workflow, state.active) for state in page],
+        next_cursor=encode_name_cursor(page[-1].workflow.id) if more else None,
+    )
+
+
+@router.get(
+    "/{workflow_id}",
+    response_model=WorkflowView,
+    response_model_exclude_none=True,
+    responses=responses(HTTPStatus.NOT_FOUND),
+    summary="Read a workflow",
+)
+async def read(workflow_id: str, wired: Wired, response: Response) -> WorkflowView:
+    """Return the definition, the version (also as ETag) and the state of the trigger."""
+    return await _shown(wired, workflow_id, response)
+
+
+@router.put(
+    "/{workflow_id}",
+    response_model=WorkflowView,
+    response_model_exclude_none=True,
+    responses=responses(*_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
+    openapi_extra=examples.definition_body(),
+    summary="Replace a workflow's definition",
+)
+async def replace(
+    workflow_id: str, body: Body, wired: Wired, response: Response, if_match: IfMatch
+) -> WorkflowView:
+    """Store a new version. Running executions keep theirs; an equal definition changes nothing."""
+    await wired.define.replace(DEFAULT_TENANT, workflow_id, body, if_match)
+    return await _shown(wired, workflow_id, response)
+
+
+@router.patch(
+    "/{workflow_id}",
+    response_model=WorkflowView,
+    response_model_exclude_none=True,
+    responses=responses(*_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
+    openapi_extra=examples.enabled_body(),
+    summary="Enable or disable a workflow",
+)
+async def patch(
+    workflow_id: str, body: Body, wired: Wired, response: Response, if_match: IfMatch
+) -> WorkflowView:
+    """Switch a workflow on or off; instants that pass while it is off are recorded as skipped."""
+    enabled = _enabled(body)
+    await wired.define.set_enabled(DEFAULT_TENANT, workflow_id, enabled=enabled, if_match=if_match)
+    return await _shown(wired, workflow_id, response)
+
+
+@router.delete(
+    "/{workflow_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
+    dependencies=[Depends(known_parameters("cancel"))],
+    summary="Delete a workflow",
+)
+async def delete(
+    workflow_id: str,
+    wired: Wired,
+    if_match: IfMatch,
+    cancel: Annotated[bool, Query(description="Also cancel its unfinished execution.")] = False,  # noqa: FBT002 - a query parameter
+) -> None:
+    """Stop all further fires. The history stays; an unfinished execution ends by itself."""
+    await wired.define.delete(DEFAULT_TENANT, workflow_id, if_match)
+    if cancel:
+        await wired.cancel.active_of(DEFAULT_TENANT, workflow_id)
+
+
+@router.post(
+    "/{workflow_id}/trigger",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=Accepted,
+    responses=responses(
+        *_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+    openapi_extra=examples.input_body(),
+    summary="Run a workflow now",
+)
+async def trigger(
+    workflow_id: str, body: Body, wired: Wired, response: Response, key: IdempotencyKey
+) -> Accepted:
+    """Queue an execution; the JSON body, if any, is its input."""
+    execution, replayed = await wired.trigger(DEFAULT_TENANT, workflow_id, body, key)
+    response.headers["Location"] = f"/executions/{execution.id}"
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return Accepted(execution_id=execution.id)
+
+
+async def _shown(wired: Services, workflow_id: str, response: Response) -> WorkflowView:
+    workflow = await wired.define.get(DEFAULT_TENANT, workflow_id)
+    response.headers["ETag"] = f'"{workflow.version}"'
+    state = await wired.queries.state_of(workflow)
+    return workflow_view(state.workflow, state.active)
+
+
+def _enabled(body: JsonValue) -> bool:
+    if not isinstance(body, dict) or "enabled" not in body:
+        raise InvalidInput([FieldProblem("/enabled", "is required: true or false")])
+    wrong: list[FieldProblem] = [
+        FieldProblem(f"/{name}", "is not a known field; PUT changes the definition")
+        for name in body
+        if name != "enabled"
+    ]
+    enabled: Any = body["enabled"]
+    if not isinstance(enabled, bool):
+        wrong.append(FieldProblem("/enabled", "must be true or false"))
+    if wrong:
+        raise InvalidInput(wrong)
+    return bool(enabled)

@@ -1,0 +1,163 @@
+"""Creating, changing and removing workflows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import JsonValue
+
+from shared.domain import workflow as workflows
+from shared.domain.catalogue import ActionCatalogue
+from shared.domain.definition import WorkflowDefinition
+from shared.domain.errors import (
+    Conflict,
+    FieldProblem,
+    InvalidInput,
+    NotFound,
+    VersionMismatch,
+    WorkflowExists,
+)
+from shared.domain.execution import Skip, SkipReason
+from shared.domain.occurrences import skipped_occurrence
+from shared.domain.progress import Timing
+from shared.domain.workflow import Workflow
+from shared.ports.bus import WorkflowChanged
+from shared.ports.clock import Clock
+from shared.ports.executions import ExecutionRepository
+from shared.ports.workflows import WorkflowRepository
+
+_ATTEMPTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DefineWorkflows:
+    """The commands on definitions. A race with another caller is decided by the storage."""
+
+    workflows: WorkflowRepository
+    executions: ExecutionRepository
+    catalogue: ActionCatalogue
+    clock: Clock
+    timing: Timing
+    announce: Callable[[WorkflowChanged], None]
+
+    async def create(self, tenant: str, document: JsonValue) -> tuple[Workflow, bool]:
+        """Create a workflow; returns it, and False if it was there with the same definition.
+
+        Raises InvalidInput, or WorkflowExists if it is there with another definition.
+        """
+        definition = self.catalogue.parse(document)
+        for _ in range(_ATTEMPTS):
+            existing = await self.workflows.get(tenant, definition.workflow_id)
+            if existing and existing.deleted_at is None:
+                if existing.definition == definition:
+                    return existing, False
+                raise WorkflowExists(existing.id, existing.version)
+            version = await self._keep_version(
+                tenant, definition, existing.version + 1 if existing else 1
+            )
+            created = workflows.create(tenant, definition, version, self.clock.now())
+            if await self._store(existing, created):
+                self._announce(created)
+                return created, True
+        raise _contended(definition.workflow_id)
+
+    async def replace(
+        self, tenant: str, workflow_id: str, document: JsonValue, if_match: int | None
+    ) -> Workflow:
+        """Give a workflow a new definition; running executions keep theirs.
+
+        Raises NotFound, InvalidInput, or VersionMismatch if `if_match` is not its version.
+        """
+        definition = self.catalogue.parse(_with_id(document, workflow_id))
+        for _ in range(_ATTEMPTS):
+            current = await self.get(tenant, workflow_id)
+            _check_version(current, if_match)
+            if current.definition == definition:
+                return current
+            version = await self._keep_version(tenant, definition, current.version + 1)
+            changed = workflows.redefine(current, definition, version, self.clock.now())
+            if await self.workflows.save(current, changed):
+                if changed.next_run_at != current.next_run_at:
+                    self._announce(changed)
+                return changed
+        raise _contended(workflow_id)
+
+    async def set_enabled(
+        self, tenant: str, workflow_id: str, *, enabled: bool, if_match: int | None
+    ) -> Workflow:
+        """Switch a workflow on or off; what it missed while off is recorded as skipped."""
+        for _ in range(_ATTEMPTS):
+            current = await self.get(tenant, workflow_id)
+            _check_version(current, if_match)
+            if current.enabled == enabled:
+                return current
+            changed = await self._switched(current, enabled=enabled)
+            if await self.workflows.save(current, changed):
+                self._announce(changed)
+                return changed
+        raise _contended(workflow_id)
+
+    async def delete(self, tenant: str, workflow_id: str, if_match: int | None) -> Workflow:
+        """Remove a workflow: no further fires; its history stays. Raises NotFound."""
+        for _ in range(_ATTEMPTS):
+            current = await self.get(tenant, workflow_id)
+            _check_version(current, if_match)
+            if await self.workflows.save(current, workflows.delete(current, self.clock.now())):
+                return current
+        raise _contended(workflow_id)
+
+    async def get(self, tenant: str, workflow_id: str) -> Workflow:
+        """Return a workflow that was not deleted. Raises NotFound."""
+        found = await self.workflows.get(tenant, workflow_id)
+        if found is None or found.deleted_at is not None:
+            raise NotFound("workflow", workflow_id)
+        return found
+
+    async def _store(self, tombstone: Workflow | None, created: Workflow) -> bool:
+        if tombstone is None:
+            return await self.workflows.add(created)
+        return await self.workflows.save(tombstone, created)
+
+    async def _keep_version(self, tenant: str, definition: WorkflowDefinition, version: int) -> int:
+        """Keep the definition under the first free number, counting from `version`.
+
+        A number may be taken by a definition whose workflow was never stored,
+        after a crash between the two writes or a race that somebody else won.
+        """
+        for number in range(version, version + _ATTEMPTS):
+            if await self.workflows.add_version(tenant, definition, number):
+                return number
+        raise _contended(definition.workflow_id)
+
+    async def _switched(self, current: Workflow, *, enabled: bool) -> Workflow:
+        now = self.clock.now()
+        if not enabled:
+            return workflows.disable(current, now)
+        changed, missed = workflows.enable(current, now)
+        due = workflows.due_workflow(current)
+        if missed and due:
+            reason = Skip(SkipReason.DISABLED, missed.first, missed.last, missed.count)
+            await self.executions.add([skipped_occurrence(due, reason, now, self.timing)])
+        return changed
+
+    def _announce(self, workflow: Workflow) -> None:
+        if workflow.enabled and workflow.next_run_at is not None:
+            notice = WorkflowChanged(workflow.tenant, workflow.id, workflow.next_run_at)
+            self.announce(notice)
+
+
+def _with_id(document: JsonValue, workflow_id: str) -> JsonValue:
+    if not isinstance(document, dict):
+        return document
+    if document.get("workflowId", workflow_id) != workflow_id:
+        raise InvalidInput([FieldProblem("/workflowId", f"must be '{workflow_id}', as in the URL")])
+    return {**document, "workflowId": workflow_id}
+
+
+def _check_version(current: Workflow, if_match: int | None) -> None:
+    if if_match is not None and current.version != if_match:
+        raise VersionMismatch(current.id, current.version)
+
+
+def _contended(workflow_id: str) -> Conflict:
+    return Conflict(f"Workflow '{workflow_id}' is being changed by others at once; try again.")

@@ -1,0 +1,70 @@
+"""Reading workflows and executions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shared.domain.errors import NotFound
+from shared.domain.execution import Execution
+from shared.domain.workflow import TriggerStatus, Workflow, trigger_status
+from shared.ports.executions import ExecutionQuery, ExecutionRepository
+from shared.ports.workflows import WorkflowQuery, WorkflowRepository
+
+_SCAN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowState:
+    """A workflow and the unfinished execution that holds it, if any."""
+
+    workflow: Workflow
+    active: Execution | None
+
+    @property
+    def status(self) -> TriggerStatus:
+        """The status of its trigger."""
+        return trigger_status(self.active)
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The questions that the API answers."""
+
+    workflows: WorkflowRepository
+    executions: ExecutionRepository
+
+    async def state_of(self, workflow: Workflow) -> WorkflowState:
+        """Return a workflow with what holds it."""
+        (state,) = await self._states([workflow])
+        return state
+
+    async def list_workflows(
+        self, query: WorkflowQuery, status: TriggerStatus | None
+    ) -> list[WorkflowState]:
+        """Return a page of workflows, by id, of those whose trigger has `status`."""
+        found: list[WorkflowState] = []
+        step = replace(query, limit=query.limit if status is None else max(query.limit, _SCAN))
+        while True:
+            read = await self.workflows.find(step)
+            states = await self._states(read)
+            found += [state for state in states if status in {None, state.status}]
+            if len(found) >= query.limit or len(read) < step.limit:
+                return found[: query.limit]
+            step = replace(step, after=read[-1].id)
+
+    async def execution(self, tenant: str, execution_id: str) -> Execution:
+        """Return one execution with its history. Raises NotFound."""
+        found = await self.executions.get(tenant, execution_id)
+        if found is None:
+            raise NotFound("execution", execution_id)
+        return found
+
+    async def list_executions(self, query: ExecutionQuery) -> list[Execution]:
+        """Return a page of executions, newest first, as summaries."""
+        return await self.executions.find(query)
+
+    async def _states(self, workflows: Sequence[Workflow]) -> list[WorkflowState]:
+        if not workflows:
+            return []
+        active = await self.executions.active([workflow.key for workflow in workflows])
+        return [WorkflowState(workflow, active.get(workflow.key)) for workflow in workflows]
