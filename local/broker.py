@@ -26,6 +26,11 @@ class EmbeddedBroker:
         """How clients reach it."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id, or None before the start."""
+        return self._process.pid if self._process else None
+
     def start(self) -> None:
         """Start it and wait until it accepts connections. Raises Misconfigured with the cure."""
         check_port(self.port, "the embedded broker", "KAFKA_PORT")

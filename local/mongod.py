@@ -36,6 +36,11 @@ class EmbeddedMongo:
         """How clients reach it."""
         return f"mongodb://127.0.0.1:{self.port}/?replicaSet={_REPLICA_SET}"
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id, or None before the start."""
+        return self._process.pid if self._process else None
+
     def start(self) -> None:
         """Start it and wait until it is a primary. Raises Misconfigured with the cure."""
         check_port(self.port, "the embedded MongoDB", "MONGODB_PORT")
@@ -44,8 +49,9 @@ class EmbeddedMongo:
         command = [
             find_mongod(),
             *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1"),
-            *("--replSet", _REPLICA_SET, "--wiredTigerCacheSizeGB", "0.5", "--nounixsocket"),
+            *("--replSet", _REPLICA_SET, "--wiredTigerCacheSizeGB", "2", "--nounixsocket"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--setParameter", "minSnapshotHistoryWindowInSeconds=0"),
             *("--setParameter", "ttlMonitorSleepSecs=5"),
         ]
         log = self._directory / "mongod.log"

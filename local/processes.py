@@ -88,7 +88,7 @@ class ChildProcess:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
         )
 
     def _pump(self, process: "subprocess.Popen[bytes]") -> None:

@@ -81,5 +81,3 @@ async def mongo(unique: str) -> AsyncIterator[MongoConnection]:
     yield connection
     await connection.drop()
     await connection.close()
-
-

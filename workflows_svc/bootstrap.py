@@ -45,7 +45,7 @@ async def run(settings: WorkflowsSettings) -> None:
     await serve(app, settings.host, settings.port, work)
 
 
-async def _serve_requests(  # noqa: PLR0913 - the composition root sees everything
+async def _serve_requests(
     app: FastAPI,
     settings: WorkflowsSettings,
     dependencies: Dependencies,
@@ -56,7 +56,8 @@ async def _serve_requests(  # noqa: PLR0913 - the composition root sees everythi
 ) -> None:
     publisher = dependencies.publisher
     dropped = Counter(
-        "wakeups_dropped", "Messages that were not sent; the sweep makes up for them.",
+        "wakeups_dropped",
+        "Messages that were not sent; the sweep makes up for them.",
         registry=registry,
     )
     requests: Outbox[ExecutionRequest] = Outbox("requests", publisher.publish, dropped)

@@ -270,7 +270,9 @@ def _event(event: HistoryEvent, execution: Execution) -> EventView:
 
 
 def _failure(failure: Failure | None) -> FailureView | None:
-    return FailureView(category=failure.category.value, message=failure.message) if failure else None
+    return (
+        FailureView(category=failure.category.value, message=failure.message) if failure else None
+    )
 
 
 def _skip(skip: Skip | None) -> SkipView | None:

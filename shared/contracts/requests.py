@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from shared.contracts.cloudevents import CloudEvent, Message, split_type
 from shared.domain.instants import format_instant
@@ -31,25 +31,31 @@ class ExecutionRequestEvent(CloudEvent):
 
 
 def encode_request(request: ExecutionRequest, source: str) -> bytes:
-    """Return the message that asks for an execution; `source` names the sending service."""
+    """Return the message that asks for an execution; `source` names the sending service.
+
+    It is written out instead of going through the model, which takes four times as long.
+    """
     emitted = format_instant(request.emitted_at)
-    event = ExecutionRequestEvent.model_construct(
-        id=f"{request.execution_id}@{emitted}",
-        source=source,
-        type=TYPE,
-        time=request.emitted_at,
-        subject=request.execution_id,
-        data=ExecutionRequestData.model_construct(
-            execution_id=request.execution_id,
-            tenant=request.tenant,
-            workflow_id=request.workflow_id,
-        ),
+    return to_json(
+        {
+            "specversion": "1.0",
+            "id": f"{request.execution_id}@{emitted}",
+            "source": source,
+            "type": TYPE,
+            "time": emitted,
+            "subject": request.execution_id,
+            "datacontenttype": "application/json",
+            "data": {
+                "executionId": request.execution_id,
+                "tenant": request.tenant,
+                "workflowId": request.workflow_id,
+            },
+        }
     )
-    return event.model_dump_json(by_alias=True).encode()
 
 
 def decode_request(record: Record) -> Delivery:
-    """Return what a record asks for, or why it is poison, or neither if it is for a newer runner."""
+    """Return what a record asks for, or why it is poison; neither if it is for a newer runner."""
     try:
         event = ExecutionRequestEvent.model_validate_json(record.value)
     except ValidationError as error:

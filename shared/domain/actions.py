@@ -115,12 +115,12 @@ class HttpRequestAction(ActionDefinition):
         Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         BeforeValidator(_upper),
     ] = "GET"
-    headers: Annotated[dict[str, str], AfterValidator(_check_headers)] = {}
+    headers: Annotated[dict[str, str], AfterValidator(_check_headers), Field(default_factory=dict)]
     query: Annotated[
         dict[str, QueryValue | list[QueryValue]],
         BeforeValidator(_check_query),
-        Field(max_length=64),
-    ] = {}
+        Field(max_length=64, default_factory=dict),
+    ]
     body: Annotated[
         JsonValue, Field(description="A string is sent as it is; anything else as JSON.")
     ] = None

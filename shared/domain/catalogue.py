@@ -5,7 +5,8 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, JsonValue, ValidationError, create_model
+from pydantic import ConfigDict, Field, JsonValue, ValidationError, create_model
+from pydantic_core import from_json
 
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
 from shared.domain.errors import FieldProblem, InvalidInput, Misconfigured
@@ -53,13 +54,38 @@ class ActionCatalogue:
             raise InvalidInput(describe(error, document)) from error
 
     def restore(self, document: Mapping[str, JsonValue]) -> WorkflowDefinition:
-        """Return a definition that was stored in its normalised form."""
-        return self.model.model_validate(document)
+        """Return a definition that was stored in its normalised form.
+
+        An action of a type that is not known here is kept as a `ForeignAction`:
+        the package that brings it may be installed elsewhere.
+        """
+        try:
+            return self.model.model_validate(document)
+        except ValidationError:
+            return WorkflowDefinition.model_validate(
+                {**document, "actions": tuple(map(self._restore_action, _items(document)))}
+            )
+
+    def restore_text(self, text: str) -> WorkflowDefinition:
+        """Return a definition that was stored as `definition_text`."""
+        try:
+            return self.model.model_validate_json(text)
+        except ValidationError:
+            return self.restore(from_json(text))
+
+    def _restore_action(self, action: Mapping[str, JsonValue]) -> ActionDefinition:
+        return self._models.get(str(action["type"]), ForeignAction).model_validate(action)
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of a definition."""
         schema = self.model.model_json_schema()
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+class ForeignAction(ActionDefinition):
+    """An action of a type that this process does not know; it can be read but not run."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 def normalised(definition: WorkflowDefinition) -> dict[str, JsonValue]:
@@ -68,6 +94,11 @@ def normalised(definition: WorkflowDefinition) -> dict[str, JsonValue]:
         mode="json", by_alias=True, exclude_none=True
     )
     return document
+
+
+def definition_text(definition: WorkflowDefinition) -> str:
+    """Return the normalised form as JSON text; equal definitions have equal texts."""
+    return definition.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def action_type(model: type[ActionDefinition]) -> str:
@@ -79,6 +110,13 @@ def action_type(model: type[ActionDefinition]) -> str:
     if not isinstance(name, str):
         raise Misconfigured(f"{model.__qualname__} must name its type with a string.")
     return name
+
+
+def _items(document: Mapping[str, JsonValue]) -> list[dict[str, JsonValue]]:
+    actions = document["actions"]
+    if not isinstance(actions, list):
+        raise TypeError("a stored definition has a list of actions")
+    return [action for action in actions if isinstance(action, dict)]
 
 
 def _definition_model(models: tuple[type[ActionDefinition], ...]) -> type[WorkflowDefinition]:

@@ -78,14 +78,14 @@ class WorkflowDefinition(BaseModel):
 
     workflow_id: WorkflowId
     trigger: Trigger
-    actions: Annotated[
-        tuple[ActionDefinition, ...], Field(min_length=1, max_length=MAX_ACTIONS)
-    ]
+    actions: Annotated[tuple[ActionDefinition, ...], Field(min_length=1, max_length=MAX_ACTIONS)]
     retry: RetryPolicy = RetryPolicy()
 
     @field_validator("actions", mode="after")
     @classmethod
     def _name_actions(cls, actions: tuple[ActionDefinition, ...]) -> tuple[ActionDefinition, ...]:
+        if all(a.id for a in actions) and len({a.id for a in actions}) == len(actions):
+            return actions
         named = tuple(
             action
             if action.id

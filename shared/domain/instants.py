@@ -15,4 +15,4 @@ def instant(value: datetime) -> datetime:
 
 def format_instant(value: datetime) -> str:
     """Return the ISO 8601 form used in ids and in JSON: `2026-01-31T02:00:00.000Z`."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -70,8 +70,8 @@ def _segments(location: tuple[int | str, ...], document: JsonValue) -> Iterator[
     """Follow pydantic's location into the document, leaving out the union tags it adds."""
     here = document
     for depth, segment in enumerate(location):
-        if isinstance(here, dict) and isinstance(segment, str) and segment in here:
-            here = here[segment]
+        if isinstance(here, dict) and segment in here:
+            here = here[str(segment)]
             yield segment
         elif isinstance(here, list) and isinstance(segment, int):
             here = here[segment]

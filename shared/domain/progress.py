@@ -1,6 +1,6 @@
 """What happens next to an execution: which action runs, and what its outcome leads to."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -116,7 +116,7 @@ def _after_success(
     if following is None:
         return transitions.complete(recorded, attempt.ended_at, timing.retention)
     retries = definition.retry_policy(following).retries
-    return replace(recorded, attempt=1, retries_left=retries, error=None)
+    return recorded.evolve(attempt=1, retries_left=retries, error=None)
 
 
 def _after_failure(

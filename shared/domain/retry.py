@@ -23,7 +23,10 @@ class Backoff(BaseModel):
     factor: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False, strict=True)] = 2
     max: Duration = timedelta(minutes=5)
     jitter: Annotated[
-        float, Field(ge=0, le=1, allow_inf_nan=False, strict=True, description="0.2 spreads a wait by ±20 %.")
+        float,
+        Field(
+            ge=0, le=1, allow_inf_nan=False, strict=True, description="0.2 spreads a wait by ±20 %."
+        ),
     ] = 0.2
 
 

@@ -39,6 +39,20 @@ def plan_due(next_run_at: datetime, interval: timedelta, now: datetime) -> DuePl
     return DuePlan(fire_at=fire_at, missed=missed, next_run_at=fire_at + interval)
 
 
+def unrecorded(plan: DuePlan, interval: timedelta, recorded_until: datetime) -> DuePlan | None:
+    """Return what is left of a plan when all instants up to `recorded_until` have a record.
+
+    Somebody else may have begun the same plan at another moment, and fired or
+    skipped further than this one means to. None if nothing is left to do.
+    """
+    if recorded_until >= plan.fire_at:
+        return None
+    first = recorded_until + interval
+    count = (plan.fire_at - first) // interval
+    missed = Missed(first, plan.fire_at - interval, count) if count > 0 else None
+    return DuePlan(plan.fire_at, missed, plan.next_run_at)
+
+
 def resume_plan(
     next_run_at: datetime, interval: timedelta, now: datetime
 ) -> tuple[Missed, datetime] | None:

@@ -80,7 +80,9 @@ def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
     as in `Bearer ${secret:NAME}`.
     """
     return {
-        name: value if not is_sensitive_header(name) or _ONLY_REFERENCE.fullmatch(value) else REDACTED
+        name: value
+        if not is_sensitive_header(name) or _ONLY_REFERENCE.fullmatch(value)
+        else REDACTED
         for name, value in headers.items()
     }
 

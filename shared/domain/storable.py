@@ -57,25 +57,25 @@ def problems_in(value: JsonValue, pointer: str = "", depth: int = 0) -> Iterator
     """Yield what cannot be stored in `value`, with JSON pointers that start at `pointer`."""
     if depth > MAX_DEPTH:
         yield FieldProblem(pointer, f"is nested deeper than {MAX_DEPTH} levels")
-    elif isinstance(value, str):
-        if not _encodable(value):
-            yield FieldProblem(pointer, "has a lone surrogate, which is not valid Unicode text")
-    elif isinstance(value, bool):
-        return
-    elif isinstance(value, int):
-        if not -_INT64 <= value < _INT64:
-            yield FieldProblem(pointer, "is an integer beyond 64 bits; send it as a string")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            yield FieldProblem(pointer, "is not a finite number")
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from problems_in(item, f"{pointer}/{position}", depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _problems_of_member(key, item, pointer, depth)
-    elif value is not None:
-        yield FieldProblem(pointer, f"is no JSON value but a {type(value).__name__}")
+    elif problem := _problem_of_scalar(value):
+        yield FieldProblem(pointer, problem)
+
+
+def _problem_of_scalar(value: object) -> str | None:
+    if isinstance(value, str):
+        return None if _encodable(value) else "has a lone surrogate, which is no Unicode text"
+    if isinstance(value, int):
+        fits = -_INT64 <= value < _INT64
+        return None if fits else "is an integer beyond 64 bits; send it as a string"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "is not a finite number"
+    return None if value is None else f"is no JSON value but a {type(value).__name__}"
 
 
 def escape(segment: str) -> str:

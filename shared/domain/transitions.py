@@ -6,7 +6,7 @@ either the old state or the new one, never a mixture.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -40,9 +40,7 @@ _RUNNING: Final = frozenset({Status.RUNNING})
 
 TRANSITIONS: Final[Mapping[EventType, Transition]] = MappingProxyType(
     {
-        EventType.CLAIMED: Transition(
-            frozenset({Status.QUEUED, Status.PENDING}), Status.RUNNING
-        ),
+        EventType.CLAIMED: Transition(frozenset({Status.QUEUED, Status.PENDING}), Status.RUNNING),
         EventType.RECOVERED: Transition(_RUNNING, Status.RUNNING),
         EventType.RELEASED: Transition(_RUNNING, Status.QUEUED),
         EventType.ACTION_COMPLETED: Transition(_RUNNING, Status.RUNNING),
@@ -56,19 +54,17 @@ TRANSITIONS: Final[Mapping[EventType, Transition]] = MappingProxyType(
 """`queued` and `skipped` are births, so they are not in the table: see `queue` and `skip`."""
 
 
-
 def queue(execution: Execution, wake_at: datetime) -> Execution:
     """Return a new execution, queued, to be looked at again at `wake_at`."""
     born = HistoryEvent(1, EventType.QUEUED, execution.created_at)
-    return replace(execution, status=Status.QUEUED, wake_at=wake_at, seq=1, history=(born,))
+    return execution.evolve(status=Status.QUEUED, wake_at=wake_at, seq=1, history=(born,))
 
 
 def skip(execution: Execution, reason: Skip, retention: timedelta) -> Execution:
     """Return a new execution that records why an occurrence did not run."""
     at = execution.created_at
     born = HistoryEvent(1, EventType.SKIPPED, at, reason=reason.reason.value)
-    return replace(
-        execution,
+    return execution.evolve(
         status=Status.SKIPPED,
         skip=reason,
         active_key=None,
@@ -126,9 +122,7 @@ def complete_action(
     execution: Execution, action_id: str, *, started_at: datetime, output: JsonValue, now: datetime
 ) -> Execution:
     """Return the execution with the success of an action recorded."""
-    state = ActionState(
-        ActionStatus.COMPLETED, execution.attempt, started_at, now, output=output
-    )
+    state = ActionState(ActionStatus.COMPLETED, execution.attempt, started_at, now, output=output)
     return _step(
         execution,
         EventType.ACTION_COMPLETED,
@@ -186,9 +180,7 @@ def complete(execution: Execution, now: datetime, retention: timedelta) -> Execu
     return _end(execution, EventType.COMPLETED, now, retention, {}, error=None)
 
 
-def fail(
-    execution: Execution, failure: Failure, now: datetime, retention: timedelta
-) -> Execution:
+def fail(execution: Execution, failure: Failure, now: datetime, retention: timedelta) -> Execution:
     """Return the execution failed for good; it no longer holds its workflow."""
     return _end(execution, EventType.FAILED, now, retention, {"error": failure}, error=failure)
 
@@ -234,8 +226,7 @@ def _step(
         raise IllegalTransition(event.value, execution.status.value)
     seq = execution.seq + 1
     happened = HistoryEvent(seq, event, now, **details)
-    return replace(
-        execution,
+    return execution.evolve(
         status=transition.target,
         seq=seq,
         history=(*execution.history, happened),

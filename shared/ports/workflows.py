@@ -57,7 +57,9 @@ class WorkflowRepository(Protocol):
         """Keep a version for ever; False if another definition already has that number."""
         ...
 
-    async def versions(self, refs: Collection[VersionRef]) -> Mapping[VersionRef, WorkflowDefinition]:
+    async def versions(
+        self, refs: Collection[VersionRef]
+    ) -> Mapping[VersionRef, WorkflowDefinition]:
         """Return the definitions that exist among `refs`."""
         ...
 

@@ -12,7 +12,7 @@ from shared.domain.errors import Unavailable
 log = structlog.get_logger(__name__)
 
 
-class StoppedWhileConnecting(Exception):  # noqa: N818 - it is no error
+class StoppedWhileConnecting(Exception):
     """The service was told to stop before its dependencies were there."""
 
 
@@ -26,7 +26,9 @@ async def until_available(
 
     def report(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.warning("service.waiting", dependency=what, attempt=state.attempt_number, why=str(error))
+        log.warning(
+            "service.waiting", dependency=what, attempt=state.attempt_number, why=str(error)
+        )
 
     async def pause(seconds: float) -> None:
         with suppress(TimeoutError):

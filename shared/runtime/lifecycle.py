@@ -1,6 +1,7 @@
 """How a service lives: HTTP first, then its work; a signal drains it, a second one ends it."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -34,11 +35,23 @@ class _Server(uvicorn.Server):
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Run a service in this process and exit; a wrong setting is said in one line."""
+    _tune_garbage_collection()
     try:
         uvloop.run(_awaited(main))
     except PlatformError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_EXIT_MISCONFIGURED)
+
+
+def _tune_garbage_collection() -> None:
+    """Collect cycles less often: a busy service makes many short-lived objects and few cycles.
+
+    With the defaults a tenth of a runner's time went into collections that found
+    next to nothing (measured with py-spy).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def serve(app: FastAPI, host: str, port: int, work: Work) -> None:
@@ -107,7 +120,7 @@ def _listen(host: str, port: int) -> socket.socket:
             "port, or set PORT (and HOST) to another one."
         ) from error
     listener.listen(2048)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - its only argument
     return listener
 
 

@@ -2,11 +2,13 @@
 
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from pydantic_core import to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.runtime.line_buffer import LineBuffer
 
 _NOISY = {"aiokafka": logging.CRITICAL, "pymongo": logging.WARNING, "uvicorn": logging.WARNING}
 
@@ -22,16 +24,16 @@ def configure_logging(
     number = logging.getLevelNamesMapping()[level.upper()]
     console = fmt == "console" or (fmt == "auto" and sys.stdout.isatty())
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         _service_adder(service),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[Processor] = _console() if console else _json()
+    output = cast("TextIO", LineBuffer(sys.stdout))
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(output),
         cache_logger_on_first_use=True,
     )
     _route_stdlib(number, shared, rendering)

@@ -52,7 +52,8 @@ class ServiceSettings(BaseSettings):
         str, Field(description="Put before every topic and group name.")
     ] = ""
     kafka_partitions: Annotated[
-        Count, Field(description="Partitions of `execution-requests`: at most so many runners share it.")
+        Count,
+        Field(description="Partitions of `execution-requests`: at most so many runners share it."),
     ] = 4
     kafka_replication_factor: Annotated[Count, Field(description="Replicas of each topic.")] = 1
     kafka_idempotent_producer: Annotated[

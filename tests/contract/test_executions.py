@@ -143,9 +143,7 @@ async def test_a_finished_execution_is_never_claimed(
     won = await _claimed(executions, queued())
     endings = {
         "completed": transitions.complete(won, NOW, RETENTION),
-        "failed": transitions.fail(
-            won, Failure(ErrorCategory.PERMANENT, "no"), NOW, RETENTION
-        ),
+        "failed": transitions.fail(won, Failure(ErrorCategory.PERMANENT, "no"), NOW, RETENTION),
         "cancelled": transitions.cancel(won, NOW, RETENTION),
     }
     await executions.record([Change(won, endings[status])])
@@ -267,9 +265,7 @@ async def test_due_returns_what_wakes_by_the_horizon_earliest_first(
     executions: ExecutionRepository,
 ) -> None:
     waking = [queued(str(n), f"w{n}", wake_at=NOW + n * SECOND) for n in (3, 1, 2)]
-    done = transitions.skip(
-        queued("4"), Skip(SkipReason.OVERLAP, NOW, NOW, 1), RETENTION
-    )
+    done = transitions.skip(queued("4"), Skip(SkipReason.OVERLAP, NOW, NOW, 1), RETENTION)
     await executions.add([*waking, done])
     due = await executions.due(NOW + 2 * SECOND, None, 10)
     assert [(w.workflow_id, w.wake_at) for w in due] == [

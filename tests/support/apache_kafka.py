@@ -3,6 +3,7 @@
 import base64
 import re
 import shutil
+import socket
 import subprocess
 import time
 import uuid
@@ -131,7 +132,5 @@ def _java_version(java: str) -> int:
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -26,7 +26,9 @@ def definition(
     actions: list[dict[str, Any]] | None = None,
     **more: Any,
 ) -> WorkflowDefinition:
-    trigger: dict[str, Any] = {"type": "periodic", "interval": interval} if interval else {"type": "manual"}
+    trigger: dict[str, Any] = (
+        {"type": "periodic", "interval": interval} if interval else {"type": "manual"}
+    )
     document: dict[str, Any] = {
         "workflowId": workflow_id,
         "trigger": trigger,

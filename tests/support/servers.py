@@ -11,16 +11,23 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from testcontainers.community.kafka import KafkaContainer
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from local.broker import EmbeddedBroker
 from local.mongod import EmbeddedMongo
 from local.processes import free_port
 from shared.domain.errors import Misconfigured
-from tests.support.apache_kafka import ApacheKafka, KafkaUnavailable, fetch_jars
+from tests.support.apache_kafka import ApacheKafka, fetch_jars
 
 ROOT = Path(__file__).parents[2]
 MONGO_VARIABLE = "TEST_MONGODB_URI"
 BROKERS_VARIABLE = "TEST_BROKERS"
+_MONGO_PORT = 27017
 
 
 class Servers:
@@ -62,14 +69,17 @@ class Servers:
         return mongo.uri
 
     def _mongo_container(self) -> str:
-        from testcontainers.mongodb import MongoDbContainer
-
-        container = self._stack.enter_context(
-            MongoDbContainer("mongo:8").with_command("--replSet rs0 --bind_ip_all")
-        )
-        container.exec(["mongosh", "--quiet", "--eval", "rs.initiate()"])
+        container = DockerContainer("mongo:8").with_command("--replSet rs0 --bind_ip_all")
+        container = container.with_exposed_ports(_MONGO_PORT)
+        container = container.waiting_for(LogMessageWaitStrategy("Waiting for connections"))
+        self._stack.enter_context(container)
+        address = f"{container.get_container_host_ip()}:{container.get_exposed_port(_MONGO_PORT)}"
+        uri = f"mongodb://{address}/?directConnection=true"
+        with MongoClient[dict[str, Any]](uri) as client:
+            member = {"_id": 0, "host": f"localhost:{_MONGO_PORT}"}
+            client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
         self.remarks.append("MongoDB: mongo:8 in a container")
-        return f"mongodb://{container.get_container_host_ip()}:{container.get_exposed_port(27017)}/?directConnection=true"
+        return uri
 
     def _tansu(self) -> str | None:
         broker = EmbeddedBroker(self._directory / "tansu", free_port())
@@ -106,9 +116,8 @@ class Servers:
         return kafka.bootstrap_servers
 
     def _kafka_container(self) -> str:
-        from testcontainers.kafka import KafkaContainer
-
-        container = self._stack.enter_context(KafkaContainer("apache/kafka:4.1.0").with_kraft())
+        container = KafkaContainer("confluentinc/cp-kafka:7.9.0").with_kraft()
+        self._stack.enter_context(container)
         self.remarks.append("Apache Kafka: KRaft, in a container")
         address: str = container.get_bootstrap_server()
         return address
@@ -123,6 +132,3 @@ def brokers() -> dict[str, str]:
     """Return name and address of the brokers of this test run."""
     pairs = os.environ.get(BROKERS_VARIABLE, "").split(",")
     return dict(pair.split("=", 1) for pair in pairs if pair)
-
-
-__all__ = ["KafkaUnavailable", "Servers", "brokers", "mongodb_uri"]

@@ -21,7 +21,6 @@ router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 
 @router.get(
     "",
-    response_model=Page[DeadLetterView],
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.UNPROCESSABLE_ENTITY),
     dependencies=[Depends(known_parameters("status", "limit", "cursor"))],
@@ -45,7 +44,6 @@ async def list_dead_letters(
 
 @router.get(
     "/{letter_id}",
-    response_model=DeadLetterView,
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.NOT_FOUND),
     summary="Read a dead letter",
@@ -57,11 +55,8 @@ async def read(letter_id: str, wired: Wired) -> DeadLetterView:
 
 @router.post(
     "/{letter_id}/requeue",
-    response_model=DeadLetterView,
     response_model_exclude_none=True,
-    responses=responses(
-        HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
-    ),
+    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
     summary="Put a dead letter back onto its topic",
 )
 async def requeue(letter_id: str, wired: Wired) -> DeadLetterView:
@@ -71,7 +66,6 @@ async def requeue(letter_id: str, wired: Wired) -> DeadLetterView:
 
 @router.post(
     "/{letter_id}/discard",
-    response_model=DeadLetterView,
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     summary="Mark a dead letter as dealt with",

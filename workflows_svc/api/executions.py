@@ -34,16 +34,17 @@ _PARAMETERS = ("workflowId", "status", "from", "to", "limit", "cursor")
 
 @router.get(
     "",
-    response_model=Page[ExecutionSummary],
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.UNPROCESSABLE_ENTITY),
     dependencies=[Depends(known_parameters(*_PARAMETERS))],
     summary="List executions, newest first",
 )
-async def list_executions(  # noqa: PLR0913 - query parameters
+async def list_executions(
     wired: Wired,
     workflow_id: Annotated[str | None, Query(alias="workflowId")] = None,
-    status: Annotated[list[Status] | None, Query(description="May be given more than once.")] = None,
+    status: Annotated[
+        list[Status] | None, Query(description="May be given more than once.")
+    ] = None,
     created_from: Annotated[
         AwareDatetime | None, Query(alias="from", description="Created at or after, ISO 8601.")
     ] = None,
@@ -74,7 +75,6 @@ async def list_executions(  # noqa: PLR0913 - query parameters
 
 @router.get(
     "/{execution_id}",
-    response_model=ExecutionView,
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.NOT_FOUND),
     summary="Read an execution with its history",
@@ -86,7 +86,6 @@ async def read(execution_id: str, wired: Wired) -> ExecutionView:
 
 @router.post(
     "/{execution_id}/cancel",
-    response_model=ExecutionView,
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     summary="Cancel an unfinished execution",

@@ -110,7 +110,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     detail = {
-        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}; see /docs for what there is.",
+        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}; /docs shows what there is.",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path}.",
     }.get(status, str(error.detail))
     name = status.phrase.lower().replace(" ", "-")
@@ -132,27 +132,25 @@ def _kind(error: PlatformError) -> tuple[HTTPStatus, str]:
 
 def _members(error: PlatformError) -> dict[str, Any]:
     """Return what a program needs of an error beyond its sentence."""
+    members: dict[str, Any] = {}
     match error:
         case InvalidInput():
-            return {"errors": [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]}
+            members["errors"] = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
         case WorkflowBusy():
             at = error.next_attempt_at
-            return {
-                "triggerStatus": error.status,
-                "executionId": error.execution_id,
-                "nextAttemptAt": format_instant(at) if at else None,
-                "retriesLeft": error.retries_left,
-            }
+            members["triggerStatus"] = error.status
+            members["executionId"] = error.execution_id
+            members["nextAttemptAt"] = format_instant(at) if at else None
+            members["retriesLeft"] = error.retries_left
         case WorkflowExists():
-            return {"version": error.version}
+            members["version"] = error.version
         case VersionMismatch():
-            return {"version": error.current}
+            members["version"] = error.current
         case IdempotencyKeyReused() | ExecutionFinished():
-            return {"executionId": error.execution_id}
+            members["executionId"] = error.execution_id
         case Unavailable():
-            return {"dependency": error.dependency}
-        case _:
-            return {}
+            members["dependency"] = error.dependency
+    return members
 
 
 def _problem(

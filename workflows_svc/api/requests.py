@@ -150,7 +150,9 @@ def known_parameters(*names: str) -> Callable[[Request], None]:
         if unknown:
             raise InvalidInput(
                 [
-                    FieldProblem(f"query/{name}", f"is not known here; known are {', '.join(names)}")
+                    FieldProblem(
+                        f"query/{name}", f"is not known here; known are {', '.join(names)}"
+                    )
                     for name in unknown
                 ]
             )

@@ -38,7 +38,6 @@ router = APIRouter(prefix="/workflows", tags=["workflows"])
 @router.post(
     "",
     status_code=HTTPStatus.CREATED,
-    response_model=WorkflowView,
     response_model_exclude_none=True,
     responses={
         200: {"model": WorkflowView, "description": "It exists with this very definition"},
@@ -57,7 +56,6 @@ async def create(body: Body, wired: Wired, response: Response) -> WorkflowView:
 
 @router.get(
     "",
-    response_model=Page[WorkflowView],
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.UNPROCESSABLE_ENTITY),
     dependencies=[Depends(known_parameters("triggerType", "status", "limit", "cursor"))],
@@ -90,7 +88,6 @@ async def list_workflows(
 
 @router.get(
     "/{workflow_id}",
-    response_model=WorkflowView,
     response_model_exclude_none=True,
     responses=responses(HTTPStatus.NOT_FOUND),
     summary="Read a workflow",
@@ -102,7 +99,6 @@ async def read(workflow_id: str, wired: Wired, response: Response) -> WorkflowVi
 
 @router.put(
     "/{workflow_id}",
-    response_model=WorkflowView,
     response_model_exclude_none=True,
     responses=responses(*_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
     openapi_extra=examples.definition_body(),
@@ -118,7 +114,6 @@ async def replace(
 
 @router.patch(
     "/{workflow_id}",
-    response_model=WorkflowView,
     response_model_exclude_none=True,
     responses=responses(*_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
     openapi_extra=examples.enabled_body(),
@@ -155,7 +150,6 @@ async def delete(
 @router.post(
     "/{workflow_id}/trigger",
     status_code=HTTPStatus.ACCEPTED,
-    response_model=Accepted,
     responses=responses(
         *_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
     ),

@@ -2,9 +2,10 @@
 
 A broker that comes back empty has lower offsets than the consumer's position.
 Some brokers never say so and deliver nothing; aiokafka has hung after such a
-reset as well. So the position is compared with the end of the log every few
-seconds, and a consumer that is ahead of the end, or that stands still while
-there is something to read, is replaced.
+reset as well. So every few seconds the position is compared with the end of the
+log, as the last fetch told it: a consumer that is ahead of the end goes back to
+the beginning, and one that stands still while there is something to read is
+replaced.
 """
 
 import asyncio
@@ -43,8 +44,8 @@ class WatchedConsumer:
 
     @property
     def is_joined(self) -> bool:
-        """Tell whether it has been given partitions."""
-        return self._consumer is not None and bool(self._consumer.assignment())
+        """Tell whether it is connected and, if it has a group, a member of it."""
+        return self._consumer is not None
 
     async def records(self, limit: int, wait: timedelta) -> list[ConsumerRecord]:
         """Return up to `limit` records, none if `limit` is 0; Unavailable if out of reach."""
@@ -112,46 +113,35 @@ class WatchedConsumer:
         with translated():
             try:
                 await consumer.start()
-                await self._rewind(consumer)
             except BaseException:
                 await consumer.stop()
                 raise
         return consumer
 
-    async def _rewind(self, consumer: AIOKafkaConsumer) -> None:
-        """Offsets that were committed before the broker lost its messages lead nowhere."""
-        at, ends = await self._positions(consumer)
-        lost = [partition for partition, offset in at.items() if offset > ends[partition]]
-        if lost:
-            await consumer.seek_to_beginning(*lost)
-
-    async def _positions(
-        self, consumer: AIOKafkaConsumer
-    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        """Return where the consumer is and where the log ends, by partition."""
-        partitions = list(consumer.assignment())
-        if not partitions:
-            return {}, {}
-        async with asyncio.timeout(self._settings.request_timeout.total_seconds()):
-            ends = await consumer.end_offsets(partitions)
-            return {tp: await consumer.position(tp) for tp in partitions}, ends
-
     async def _check(self, consumer: AIOKafkaConsumer) -> None:
-        reason = "its topic was missing" if await self._keeper.ensure() else None
-        reason = reason or await self._lost_touch(consumer)
-        if reason:
-            log.warning("kafka.consumer_rebuilt", topic=self._topic, reason=reason)
-            await self._drop()
-
-    async def _lost_touch(self, consumer: AIOKafkaConsumer) -> str | None:
-        with translated():
-            at, ends = await self._positions(consumer)
-        if any(at[partition] > ends[partition] for partition in at):
-            return "the broker lost its messages"
-        waiting = any(at[partition] < ends[partition] for partition in at)
+        if await self._keeper.ensure():
+            await self._rebuild("its topic was missing")
+            return
+        positions = await self._positions(consumer)
+        ends = {tp: consumer.highwater(tp) for tp in positions}
+        lost = [tp for tp, at in positions.items() if at > (at if ends[tp] is None else ends[tp])]
+        if lost:
+            log.warning("kafka.messages_lost", topic=self._topic, partitions=len(lost))
+            with translated():
+                await consumer.seek_to_beginning(*lost)
+        waiting = any(at < (ends[tp] or 0) for tp, at in positions.items())
         if waiting and time.monotonic() - self._progressed > _STALLED_AFTER:
-            return "nothing arrived although there was something to read"
-        return None
+            await self._rebuild("nothing arrived although there was something to read")
+
+    async def _positions(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Return the offset of the next record by partition."""
+        with translated():
+            async with asyncio.timeout(self._settings.request_timeout.total_seconds()):
+                return {tp: await consumer.position(tp) for tp in consumer.assignment()}
+
+    async def _rebuild(self, reason: str) -> None:
+        log.warning("kafka.consumer_rebuilt", topic=self._topic, reason=reason)
+        await self._drop()
 
     async def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None

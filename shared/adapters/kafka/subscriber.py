@@ -1,6 +1,7 @@
 """Receiving from Kafka: requests as a member of the runners' group, notices for oneself."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -9,9 +10,12 @@ from shared.adapters.kafka.consumer import WatchedConsumer
 from shared.adapters.kafka.settings import KafkaSettings
 from shared.contracts.notices import decode_notice
 from shared.contracts.requests import decode_request
+from shared.domain.errors import Unavailable
 from shared.ports.bus import Delivery, Notice, Record
 
 _MAX_NOTICES = 500
+_NOTICE_WAIT = timedelta(milliseconds=100)
+"""A notice may be this late; asking more often would cost an idle machine for nothing."""
 
 
 class KafkaRequestSubscriber:
@@ -25,10 +29,10 @@ class KafkaRequestSubscriber:
             auto_offset_reset="earliest",
         )
 
-    @property
-    def is_joined(self) -> bool:
-        """Tell whether the group has given it partitions."""
-        return self._consumer.is_joined
+    async def check(self) -> None:
+        """Raise Unavailable until the group has been joined."""
+        if not self._consumer.is_joined:
+            raise Unavailable("Kafka", "the runners' group has not been joined yet")
 
     async def fetch(self, limit: int, wait: timedelta) -> list[Delivery]:
         """See RequestSubscriber.fetch."""
@@ -53,8 +57,9 @@ class KafkaNoticeSubscriber:
     """The NoticeSubscriber of production: no group, from the end of the topic on."""
 
     def __init__(self, settings: KafkaSettings) -> None:
+        patient = replace(settings, fetch_max_wait=max(settings.fetch_max_wait, _NOTICE_WAIT))
         self._consumer = WatchedConsumer(
-            settings, settings.topics.notices, group_id=None, auto_offset_reset="latest"
+            patient, settings.topics.notices, group_id=None, auto_offset_reset="latest"
         )
 
     async def fetch(self, wait: timedelta) -> list[Notice]:

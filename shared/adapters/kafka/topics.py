@@ -18,9 +18,11 @@ log = structlog.get_logger(__name__)
 
 
 class TopicKeeper:
-    """Creates what is missing. A broker that creates topics by itself may give them
-    other partition counts, and consumers then miss messages, so nobody produces
-    or consumes before `ensure` has returned.
+    """Creates what is missing.
+
+    A broker that creates topics by itself may give them other partition counts,
+    and consumers then miss messages, so nobody produces or consumes before
+    `ensure` has returned.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:

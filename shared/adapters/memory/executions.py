@@ -141,10 +141,10 @@ class MemoryExecutions:
 
 def _was_applied(stored: Execution | None, change: Change) -> RecordOutcome:
     token = _token(change.before)
-    if stored and token and stored.seq == change.after.seq:
-        if token in {_token(stored), stored.last_token}:
-            return RecordOutcome.APPLIED
-    return RecordOutcome.REFUSED
+    if stored is None or token is None or stored.seq != change.after.seq:
+        return RecordOutcome.REFUSED
+    mine = token in {_token(stored), stored.last_token}
+    return RecordOutcome.APPLIED if mine else RecordOutcome.REFUSED
 
 
 def _is_storable(execution: Execution) -> bool:
@@ -171,5 +171,3 @@ def _summary(execution: Execution) -> Execution:
 
 def _token(execution: Execution) -> str | None:
     return execution.lease.token if execution.lease else None
-
-

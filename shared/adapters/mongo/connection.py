@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beanie import init_beanie
+from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -58,28 +59,32 @@ class MongoConnection:
 
     @property
     def executions(self) -> AsyncCollection[Raw]:
-        """The collection of executions."""
-        return self._database[ExecutionDocument.Settings.name]
+        """The collection of executions, with naive instants (see `mapping.aware`)."""
+        return self._collection(ExecutionDocument.Settings.name)
 
     @property
     def workflows(self) -> AsyncCollection[Raw]:
-        """The collection of workflows."""
-        return self._database[WorkflowDocument.Settings.name]
+        """The collection of workflows, with naive instants."""
+        return self._collection(WorkflowDocument.Settings.name)
 
     @property
     def versions(self) -> AsyncCollection[Raw]:
         """The collection of definition versions."""
-        return self._database[VersionDocument.Settings.name]
+        return self._collection(VersionDocument.Settings.name)
 
     @property
     def dead_letters(self) -> AsyncCollection[Raw]:
-        """The collection of dead letters."""
-        return self._database[DeadLetterDocument.Settings.name]
+        """The collection of dead letters, with naive instants."""
+        return self._collection(DeadLetterDocument.Settings.name)
 
     @property
     def members(self) -> AsyncCollection[Raw]:
-        """The collection of live schedulers."""
-        return self._database[MemberDocument.Settings.name]
+        """The collection of live schedulers, with naive instants."""
+        return self._collection(MemberDocument.Settings.name)
+
+    def _collection(self, name: str) -> AsyncCollection[Raw]:
+        """The driver makes instants aware in Python, 2 µs each; as naive ones they cost nothing."""
+        return self._database.get_collection(name, codec_options=CodecOptions(tz_aware=False))
 
     async def open(self) -> None:
         """Build the indexes and verify the one that keeps a workflow from running twice.
@@ -92,7 +97,7 @@ class MongoConnection:
             if "setName" not in hello:
                 raise Misconfigured(
                     "MongoDB must run as a replica set (majority writes and failover need it). "
-                    "Start mongod with --replSet rs0 and run rs.initiate() once; one node is enough."
+                    "Start mongod with --replSet rs0 and run rs.initiate() once; one node will do."
                 )
             await self._build_indexes()
             await self._verify_guard()

@@ -63,10 +63,13 @@ class WorkflowDocument(Document):
 
 
 class VersionDocument(Document):
-    """One immutable version of a definition; `_id` is `tenant:workflowId:version`."""
+    """One immutable version of a definition; `_id` is `tenant:workflowId:version`.
+
+    The definition is kept as JSON text, the form that runners read fastest.
+    """
 
     id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
-    definition: dict[str, Any]
+    definition: str
 
     class Settings:
         """Collection."""

@@ -1,6 +1,7 @@
 """Executions as MongoDB keeps them: camelCase fields, absent instead of null."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson import DBRef
@@ -48,7 +49,6 @@ def to_document(execution: Execution) -> dict[str, Any]:
 def to_execution(raw: Raw) -> Execution:
     """Return the execution that a document (or a projection of it) holds."""
     get = raw.get
-    lease = get("lease")
     return Execution(
         id=raw["_id"],
         tenant=raw["tenant"],
@@ -56,8 +56,8 @@ def to_execution(raw: Raw) -> Execution:
         version=raw["version"],
         trigger_id=raw["triggerId"],
         status=Status(raw["status"]),
-        created_at=raw["createdAt"],
-        scheduled_for=get("scheduledFor"),
+        created_at=raw["createdAt"].replace(tzinfo=UTC),
+        scheduled_for=aware(get("scheduledFor")),
         input=plain(get("input")),
         request_fingerprint=get("requestFingerprint"),
         attempt=raw["attempt"],
@@ -65,17 +65,17 @@ def to_execution(raw: Raw) -> Execution:
         recoveries=raw["recoveries"],
         resends=raw["resends"],
         seq=raw["seq"],
-        wake_at=get("wakeAt"),
-        next_attempt_at=get("nextAttemptAt"),
-        lease=Lease(lease["owner"], lease["token"], lease["until"]) if lease else None,
+        wake_at=aware(get("wakeAt")),
+        next_attempt_at=aware(get("nextAttemptAt")),
+        lease=_lease(get("lease")),
         last_token=get("lastToken"),
         active_key=get("activeKey"),
         actions={key: _action(value) for key, value in get("actions", {}).items()},
         error=_failure(get("error")),
         skip=_skip(get("skip")),
-        started_at=get("startedAt"),
-        finished_at=get("finishedAt"),
-        expires_at=get("expiresAt"),
+        started_at=aware(get("startedAt")),
+        finished_at=aware(get("finishedAt")),
+        expires_at=aware(get("expiresAt")),
         history=tuple(_event(event) for event in get("history", ())),
     )
 
@@ -133,6 +133,11 @@ def skip_document(skip: Skip | None) -> dict[str, Any] | None:
     return {"reason": skip.reason.value, "from": skip.first, "to": skip.last, "count": skip.count}
 
 
+def aware(value: datetime | None) -> datetime | None:
+    """Return an instant read from the database, which is in UTC, as the aware one it is."""
+    return None if value is None else value.replace(tzinfo=UTC)
+
+
 def plain(value: Any) -> JsonValue:
     """Undo the driver's habit of reading `{"$ref": …, "$id": …}` as a reference object."""
     if isinstance(value, dict):
@@ -177,8 +182,8 @@ def _action(raw: Raw) -> ActionState:
     return ActionState(
         ActionStatus(raw["status"]),
         raw["attempts"],
-        raw.get("startedAt"),
-        raw.get("finishedAt"),
+        aware(raw.get("startedAt")),
+        aware(raw.get("finishedAt")),
         plain(raw.get("output")),
         _failure(raw.get("error")),
     )
@@ -188,12 +193,12 @@ def _event(raw: Raw) -> HistoryEvent:
     return HistoryEvent(
         raw["seq"],
         EventType(raw["type"]),
-        raw["at"],
+        raw["at"].replace(tzinfo=UTC),
         raw.get("action"),
         raw.get("attempt"),
         raw.get("runner"),
-        raw.get("startedAt"),
-        raw.get("nextAttemptAt"),
+        aware(raw.get("startedAt")),
+        aware(raw.get("nextAttemptAt")),
         _failure(raw.get("error")),
         raw.get("reason"),
     )
@@ -203,5 +208,12 @@ def _failure(raw: Raw | None) -> Failure | None:
     return Failure(ErrorCategory(raw["category"]), raw["message"]) if raw else None
 
 
+def _lease(raw: Raw | None) -> Lease | None:
+    return Lease(raw["owner"], raw["token"], raw["until"].replace(tzinfo=UTC)) if raw else None
+
+
 def _skip(raw: Raw | None) -> Skip | None:
-    return Skip(SkipReason(raw["reason"]), raw["from"], raw["to"], raw["count"]) if raw else None
+    if raw is None:
+        return None
+    first, last = raw["from"].replace(tzinfo=UTC), raw["to"].replace(tzinfo=UTC)
+    return Skip(SkipReason(raw["reason"]), first, last, raw["count"])

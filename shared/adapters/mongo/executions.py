@@ -1,10 +1,9 @@
 """Executions in MongoDB. Batches: one command for many executions, never one each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
@@ -12,7 +11,7 @@ from shared.adapters.mongo.connection import Raw
 from shared.adapters.mongo.documents import DAWN
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import to_document, to_execution
-from shared.adapters.mongo.execution_writes import change_operation, claim_update, claimable
+from shared.adapters.mongo.execution_writes import claim_update, claimable, operations, patch_of
 from shared.domain.execution import Execution, Lease, Status
 from shared.ports.executions import (
     AddOutcome,
@@ -23,6 +22,7 @@ from shared.ports.executions import (
     Wake,
 )
 
+_DUPLICATE_KEY: Final = 11000
 _SUMMARY: Final = {"history": 0, "actions": 0, "input": 0}
 _WITHOUT_HISTORY: Final = {"history": 0}
 _WAKE: Final = {"tenant": 1, "workflowId": 1, "wakeAt": 1, "resends": 1}
@@ -78,26 +78,19 @@ class MongoExecutions:
 
     async def record(self, changes: Sequence[Change]) -> list[RecordOutcome]:
         """See ExecutionRepository.record."""
-        operations = [change_operation(change) for change in changes]
-        sent = [operation for operation in operations if operation]
-        outcomes = [
-            RecordOutcome.APPLIED if operation else RecordOutcome.UNSERIALISABLE
-            for operation in operations
-        ]
-        if not sent or await self._applied_all(sent):
-            return outcomes
-        applied = await self._applied_among(changes)
-        return [
-            outcome
-            if outcome is RecordOutcome.UNSERIALISABLE or change.before.id in applied
-            else RecordOutcome.REFUSED
-            for outcome, change in zip(outcomes, changes, strict=True)
-        ]
-
-    async def _applied_all(self, operations: Sequence[UpdateOne]) -> bool:
+        patches = [patch_of(change) for change in changes]
+        sent = [patch for patch in patches if patch]
+        if not sent:
+            return [RecordOutcome.UNSERIALISABLE] * len(changes)
         with translated():
-            result = await self._executions.bulk_write(operations, ordered=False)
-        return result.matched_count == len(operations)
+            result = await self._executions.bulk_write(operations(sent), ordered=False)
+        applied = {patch.id for patch in sent}
+        if result.matched_count < len(sent):
+            applied = await self._applied_among(changes)
+        return [
+            _outcome(storable=patch is not None, applied=change.before.id in applied)
+            for patch, change in zip(patches, changes, strict=True)
+        ]
 
     async def _applied_among(self, changes: Sequence[Change]) -> set[str]:
         """The reply of a bulk write is only a total, so the documents say which were applied."""
@@ -119,7 +112,14 @@ class MongoExecutions:
         with translated():
             found = await self._executions.find(query, _WAKE).sort("wakeAt").limit(limit).to_list()
         return [
-            Wake(r["_id"], r["tenant"], r["workflowId"], r["wakeAt"], r["resends"]) for r in found
+            Wake(
+                raw["_id"],
+                raw["tenant"],
+                raw["workflowId"],
+                raw["wakeAt"].replace(tzinfo=UTC),
+                raw["resends"],
+            )
+            for raw in found
         ]
 
     async def postpone(
@@ -178,11 +178,17 @@ def _refusals(error: BulkWriteError) -> list[tuple[int, AddOutcome]]:
     """Read which inserts met which unique index; any other write error is raised as it is."""
     refusals = []
     for problem in error.details["writeErrors"]:
-        if problem["code"] != 11000:
+        if problem["code"] != _DUPLICATE_KEY:
             raise error
         busy = "activeKey" in problem["keyPattern"]
         refusals.append((problem["index"], AddOutcome.BUSY if busy else AddOutcome.DUPLICATE))
     return refusals
+
+
+def _outcome(*, storable: bool, applied: bool) -> RecordOutcome:
+    if not storable:
+        return RecordOutcome.UNSERIALISABLE
+    return RecordOutcome.APPLIED if applied else RecordOutcome.REFUSED
 
 
 def _is_applied(raw: Raw | None, change: Change) -> bool:

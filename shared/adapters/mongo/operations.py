@@ -80,9 +80,7 @@ class MongoMembers:
     async def beat(self, member: str, now: datetime, until: datetime) -> frozenset[str]:
         """See MemberRepository.beat."""
         with translated():
-            await self._members.update_one(
-                {"_id": member}, {"$set": {"until": until}}, upsert=True
-            )
+            await self._members.update_one({"_id": member}, {"$set": {"until": until}}, upsert=True)
             alive = await MemberDocument.find({"until": {"$gt": now}}).to_list()
         return frozenset(document.id for document in alive)
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pymongo import UpdateMany
@@ -12,7 +12,7 @@ from shared.adapters.mongo.connection import MongoConnection, Raw
 from shared.adapters.mongo.documents import DAWN, VersionDocument, WorkflowDocument
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import plain
-from shared.domain.catalogue import ActionCatalogue, normalised
+from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.durations import parse_interval
 from shared.domain.identity import version_key, workflow_key
@@ -41,13 +41,13 @@ class MongoWorkflows:
     async def add_version(self, tenant: str, definition: WorkflowDefinition, version: int) -> bool:
         """See WorkflowRepository.add_version."""
         key = version_key(tenant, definition.workflow_id, version)
-        document = VersionDocument(id=key, definition=normalised(definition))
+        document = VersionDocument(id=key, definition=definition_text(definition))
         with translated():
             try:
                 await document.insert()
             except DuplicateKeyError:
                 kept = await VersionDocument.get(key)
-                return kept is not None and plain(kept.definition) == document.definition
+                return kept is not None and kept.definition == document.definition
         return True
 
     async def versions(
@@ -57,9 +57,7 @@ class MongoWorkflows:
         keys = {version_key(ref.tenant, ref.workflow_id, ref.version): ref for ref in refs}
         with translated():
             found = await self._versions.find({"_id": {"$in": list(keys)}}).to_list()
-        return {
-            keys[raw["_id"]]: self._catalogue.restore(_mapping(raw["definition"])) for raw in found
-        }
+        return {keys[raw["_id"]]: self._catalogue.restore_text(raw["definition"]) for raw in found}
 
     async def add(self, workflow: Workflow) -> bool:
         """See WorkflowRepository.add."""
@@ -118,7 +116,7 @@ class MongoWorkflows:
         with translated():
             cursor = self._workflows.find(wanted, _UPCOMING, hint="due")
             found = await cursor.sort("trigger.nextRunAt").limit(limit).to_list()
-        return [Upcoming(r["tenant"], r["workflowId"], r["trigger"]["nextRunAt"]) for r in found]
+        return [Upcoming(raw["tenant"], raw["workflowId"], _next_run_at(raw)) for raw in found]
 
     async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
         """See WorkflowRepository.read_due."""
@@ -227,8 +225,13 @@ def _due(raw: Raw) -> DueWorkflow:
         trigger_id=raw["trigger"]["type"],
         interval=parse_interval(raw["trigger"]["interval"]),
         retries=(own or raw["retry"])["retries"],
-        next_run_at=raw["trigger"]["nextRunAt"],
+        next_run_at=_next_run_at(raw),
     )
+
+
+def _next_run_at(raw: Raw) -> datetime:
+    at: datetime = raw["trigger"]["nextRunAt"]
+    return at.replace(tzinfo=UTC)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -4,14 +4,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from shared.domain.instants import instant
-
-_TICK = timedelta(milliseconds=1)
+_MILLISECOND: Final = 1_000_000
+_SECOND: Final = 1_000_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SystemClock:
-    """Monotonic time plus an offset.
+    """Monotonic time plus an offset, in nanoseconds.
 
     The offset comes from the machine's clock once, at the start, and from then
     on from the database's, through `follow`. So all services agree, and a
@@ -19,16 +20,18 @@ class SystemClock:
     """
 
     def __init__(self) -> None:
-        self._offset = datetime.now(UTC) - _elapsed()
+        self._offset = time.time_ns() - time.monotonic_ns()
 
     def now(self) -> datetime:
         """See Clock.now."""
-        return instant(self._offset + _elapsed())
+        milliseconds = (self._offset + time.monotonic_ns()) // _MILLISECOND
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
     async def sleep_until(self, instant: datetime) -> None:
         """See Clock.sleep_until."""
-        while (left := (instant - self._offset - _elapsed()).total_seconds()) > 0:
-            await asyncio.sleep(left)
+        target = _nanoseconds(instant)
+        while (left := target - self._offset - time.monotonic_ns()) > 0:
+            await asyncio.sleep(left / _SECOND)
 
     async def follow(self, read: Callable[[], Awaitable[datetime]], samples: int = 5) -> timedelta:
         """Adopt another clock's time; return by how much this one was off.
@@ -43,17 +46,17 @@ class SystemClock:
         low, high = max(low for low, _ in bounds), min(high for _, high in bounds)
         if low > high:
             low, high = min(bounds, key=lambda bound: bound[1] - bound[0])
-        offset = low + (high - low) / 2
+        offset = (low + high) // 2
         difference, self._offset = offset - self._offset, offset
-        return difference
+        return timedelta(microseconds=difference / 1000)
 
 
-async def _bounds(read: Callable[[], Awaitable[datetime]]) -> tuple[datetime, datetime]:
-    asked = _elapsed()
-    told = await read()
-    heard = _elapsed()
-    return told - heard, told + _TICK - asked
+async def _bounds(read: Callable[[], Awaitable[datetime]]) -> tuple[int, int]:
+    asked = time.monotonic_ns()
+    told = _nanoseconds(await read())
+    heard = time.monotonic_ns()
+    return told - heard, told + _MILLISECOND - asked
 
 
-def _elapsed() -> timedelta:
-    return timedelta(seconds=time.monotonic())
+def _nanoseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1) * 1000

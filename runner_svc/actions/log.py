@@ -1,0 +1,28 @@
+"""The action `log`: a line in the runner's log and in the execution's history."""
+
+import logging
+
+import structlog
+from pydantic import JsonValue
+
+from shared.domain.actions import LogAction
+from shared.ports.actions import Action, ActionContext
+
+log = structlog.get_logger("action.log")
+
+
+async def write_line(params: LogAction, context: ActionContext) -> JsonValue:
+    """Log the message at its level; the output repeats it for the history."""
+    level = logging.getLevelNamesMapping()[params.level.upper()]
+    log.log(
+        level,
+        "action.log",
+        message=params.message,
+        workflowId=context.workflow_id,
+        executionId=context.execution_id,
+        action=context.action_id,
+    )
+    return {"message": params.message, "level": params.level}
+
+
+LOG = Action(LogAction, write_line)

@@ -1,0 +1,186 @@
+"""Wires the runner service: the only file here that names adapters."""
+
+import asyncio
+import os
+import random
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from runner_svc.actions.http_request import HttpLimits, HttpRequester
+from runner_svc.actions.log import LOG
+from runner_svc.metrics import RunnerMetrics
+from runner_svc.registry import ActionRegistry
+from runner_svc.settings import RunnerSettings
+from runner_svc.use_cases.claim import ClaimExecutions
+from runner_svc.use_cases.definitions import Definitions
+from runner_svc.use_cases.recorder import Recorder
+from runner_svc.use_cases.run import RunExecution
+from runner_svc.worker.inflight import InFlight
+from runner_svc.worker.intake import Intake
+from runner_svc.worker.renewal import CancellationListener, Renewal
+from shared.adapters.kafka.subscriber import KafkaNoticeSubscriber, KafkaRequestSubscriber
+from shared.adapters.mongo.executions import MongoExecutions
+from shared.adapters.mongo.operations import MongoDeadLetters
+from shared.adapters.mongo.workflows import MongoWorkflows
+from shared.bootstrap import Dependencies, connected, installed_actions, kafka_settings
+from shared.domain.actions import HttpRequestAction
+from shared.ports.actions import Action
+from shared.ports.bus import ExecutionRequest, Notice
+from shared.runtime.health import Health, health_router
+from shared.runtime.lifecycle import serve
+from shared.runtime.outbox import Outbox
+
+SERVICE: Final = "runner-svc"
+_SECRET_PREFIX: Final = "SECRET_"  # noqa: S105 - the name of a prefix
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """The parts of a runner that its life cycle deals with."""
+
+    intake: Intake
+    in_flight: InFlight
+    background: tuple[Callable[[], Coroutine[None, None, None]], ...]
+    outboxes: tuple[Outbox[Notice] | Outbox[ExecutionRequest], ...]
+
+
+async def run(settings: RunnerSettings) -> None:
+    """Run the service until a signal ends it."""
+    health = Health()
+    registry = CollectorRegistry()
+    app = FastAPI(title="Runner", version="1")
+    app.include_router(health_router(health, registry))
+    metrics = RunnerMetrics(registry)
+
+    async def work(stop: asyncio.Event) -> None:
+        async with (
+            connected(settings, SERVICE, health, stop) as dependencies,
+            _runner(settings, dependencies, metrics, health, stop) as runner,
+        ):
+            health.started()
+            async with asyncio.TaskGroup() as group:
+                background = [group.create_task(part()) for part in runner.background]
+                await runner.intake.run(stop)
+                await _drain(runner, settings)
+                for task in background:
+                    task.cancel()
+
+    await serve(app, settings.host, settings.port, work)
+
+
+async def _drain(runner: Runner, settings: RunnerSettings) -> None:
+    """Let work under way end; what does not end in time is given back to the queue."""
+    log.info("runner.draining", executions=len(runner.in_flight.ids))
+    if not await runner.in_flight.wait_until_empty(settings.drain):
+        log.warning("runner.giving_back", executions=len(runner.in_flight.ids))
+        runner.in_flight.abort_all()
+        await runner.in_flight.wait_until_empty(settings.drain)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(settings.drain.total_seconds()):
+            for outbox in runner.outboxes:
+                await outbox.flush()
+
+
+@asynccontextmanager
+async def _runner(
+    settings: RunnerSettings,
+    dependencies: Dependencies,
+    metrics: RunnerMetrics,
+    health: Health,
+    stop: asyncio.Event,
+) -> AsyncIterator[Runner]:
+    async with AsyncExitStack() as stack:
+        requester = await stack.enter_async_context(_requester(settings, dependencies))
+        registry = ActionRegistry(
+            [LOG, Action(HttpRequestAction, requester.run), *installed_actions()]
+        )
+        kafka = kafka_settings(settings, SERVICE)
+        subscriber = KafkaRequestSubscriber(kafka)
+        stack.push_async_callback(subscriber.close)
+        notices = KafkaNoticeSubscriber(kafka)
+        stack.push_async_callback(notices.close)
+        health.depends_on("runners' group", subscriber.check)
+        yield _assemble(settings, dependencies, metrics, registry, subscriber, notices, stop)
+
+
+def _assemble(
+    settings: RunnerSettings,
+    dependencies: Dependencies,
+    metrics: RunnerMetrics,
+    registry: ActionRegistry,
+    subscriber: KafkaRequestSubscriber,
+    notices: KafkaNoticeSubscriber,
+    stop: asyncio.Event,
+) -> Runner:
+    clock, mongo, publisher = dependencies.clock, dependencies.mongo, dependencies.publisher
+    timing, owner = settings.timing, f"{socket.gethostname()}/{uuid.uuid4().hex[:12]}"
+    executions = MongoExecutions(mongo.executions)
+    recorder = Recorder(executions, metrics, settings.runner_batch)
+    in_flight = InFlight(settings.runner_concurrency, metrics.in_flight)
+    wakes: Outbox[Notice] = Outbox("notices", publisher.announce, metrics.dropped_wakeups)
+    requests: Outbox[ExecutionRequest] = Outbox(
+        "requests", partial(publisher.publish, spread=True), metrics.dropped_wakeups
+    )
+    renewal = Renewal(
+        executions, in_flight, clock, metrics, owner, settings.lease, settings.lease_renewal
+    )
+    intake = Intake(
+        subscriber=subscriber,
+        claim=ClaimExecutions(
+            executions,
+            MongoDeadLetters(mongo),
+            publisher,
+            clock,
+            timing,
+            metrics,
+            owner,
+            lambda: uuid.uuid4().hex,
+        ),
+        definitions=Definitions(MongoWorkflows(mongo, registry.catalogue)),
+        run_execution=RunExecution(
+            registry=registry,
+            recorder=recorder,
+            clock=clock,
+            timing=timing,
+            metrics=metrics,
+            spread=random.random,
+            is_stopping=stop.is_set,
+            announce=wakes.put,
+            request=requests.put,
+        ),
+        in_flight=in_flight,
+        clock=clock,
+        batch=settings.runner_batch,
+    )
+    listener = CancellationListener(notices, in_flight)
+    background = (recorder.run, renewal.run, listener.run, wakes.run, requests.run)
+    return Runner(intake, in_flight, background, (wakes, requests))
+
+
+def _requester(settings: RunnerSettings, dependencies: Dependencies) -> HttpRequester:
+    limits = HttpLimits(
+        allow_private=settings.http_allow_private_addresses,
+        response_limit=settings.http_response_limit,
+        body_kept=settings.http_body_kept,
+        concurrency=settings.http_concurrency,
+    )
+    return HttpRequester(limits, _secrets(os.environ), dependencies.clock)
+
+
+def _secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets that actions may refer to: `SECRET_NAME` is `${secret:NAME}`."""
+    return {
+        name.removeprefix(_SECRET_PREFIX): value
+        for name, value in environment.items()
+        if name.startswith(_SECRET_PREFIX)
+    }

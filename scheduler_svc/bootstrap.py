@@ -1,0 +1,95 @@
+"""Wires the scheduler service: the only file here that names adapters."""
+
+import asyncio
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from scheduler_svc.metrics import SchedulerMetrics
+from scheduler_svc.settings import SchedulerSettings
+from scheduler_svc.ticker import NoticeListener, Ticker
+from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.share import ShareWork
+from scheduler_svc.use_cases.sweep import SweepExecutions
+from shared.adapters.kafka.subscriber import KafkaNoticeSubscriber
+from shared.adapters.mongo.executions import MongoExecutions
+from shared.adapters.mongo.operations import MongoMembers
+from shared.adapters.mongo.workflows import MongoWorkflows
+from shared.bootstrap import Dependencies, connected, installed_actions, kafka_settings
+from shared.domain.actions import BUILT_IN_ACTIONS
+from shared.domain.catalogue import ActionCatalogue
+from shared.domain.errors import Unavailable
+from shared.runtime.health import Health, health_router
+from shared.runtime.lifecycle import serve
+
+SERVICE: Final = "scheduler-svc"
+_MEMBER_LEASE_POLLS: Final = 3
+
+
+async def run(settings: SchedulerSettings) -> None:
+    """Run the service until a signal ends it."""
+    health = Health()
+    registry = CollectorRegistry()
+    app = FastAPI(title="Scheduler", version="1")
+    app.include_router(health_router(health, registry))
+    metrics = SchedulerMetrics(registry)
+
+    async def work(stop: asyncio.Event) -> None:
+        async with (
+            connected(settings, SERVICE, health, stop) as dependencies,
+            _ticker(settings, dependencies, metrics) as ticker,
+            _listener(settings, ticker) as listener,
+        ):
+            health.started()
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(listener.run())
+                await ticker.run(stop)
+                listening.cancel()
+
+    await serve(app, settings.host, settings.port, work)
+
+
+@asynccontextmanager
+async def _ticker(
+    settings: SchedulerSettings, dependencies: Dependencies, metrics: SchedulerMetrics
+) -> AsyncIterator[Ticker]:
+    clock, mongo, publisher = dependencies.clock, dependencies.mongo, dependencies.publisher
+    catalogue = ActionCatalogue(
+        [*BUILT_IN_ACTIONS, *(action.params for action in installed_actions())]
+    )
+    workflows = MongoWorkflows(mongo, catalogue)
+    executions = MongoExecutions(mongo.executions)
+    name = f"{socket.gethostname()}/{uuid.uuid4().hex[:12]}"
+    lease = settings.poll_interval * _MEMBER_LEASE_POLLS
+    share = ShareWork(MongoMembers(mongo), clock, metrics, name, lease)
+    timing = settings.timing
+    try:
+        yield Ticker(
+            workflows=workflows,
+            executions=executions,
+            fire=FireDueWorkflows(workflows, executions, publisher, clock, timing, metrics),
+            sweep=SweepExecutions(executions, publisher, clock, timing, metrics),
+            share=share,
+            clock=clock,
+            metrics=metrics,
+            poll_interval=settings.poll_interval,
+            batch=settings.scheduler_batch,
+            read_ahead=settings.scheduler_read_ahead,
+        )
+    finally:
+        with suppress(Unavailable):
+            await share.leave()
+
+
+@asynccontextmanager
+async def _listener(settings: SchedulerSettings, ticker: Ticker) -> AsyncIterator[NoticeListener]:
+    notices = KafkaNoticeSubscriber(kafka_settings(settings, SERVICE))
+    try:
+        yield NoticeListener(notices, ticker)
+    finally:
+        await notices.close()

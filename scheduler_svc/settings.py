@@ -1,0 +1,19 @@
+"""Settings of the scheduler service."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.runtime.settings import Count, ServiceSettings
+
+
+class SchedulerSettings(ServiceSettings):
+    """The shared settings and those of scheduling."""
+
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8082
+    scheduler_batch: Annotated[
+        Count, Field(le=5000, description="How many due workflows are fired in one go.")
+    ] = 1000
+    scheduler_read_ahead: Annotated[
+        Count, Field(description="How many due items one poll reads at most; the rest follows.")
+    ] = 20_000

@@ -1,0 +1,178 @@
+"""The heartbeat: a poll every few seconds, and in between every item at its own instant.
+
+A poll reads what falls due until the next poll, so the database is asked
+rarely and yet a fire is late by milliseconds only.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from scheduler_svc.agenda import Agenda
+from scheduler_svc.metrics import SchedulerMetrics
+from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.share import ShareWork
+from scheduler_svc.use_cases.sweep import SweepExecutions
+from shared.domain.errors import Unavailable
+from shared.domain.identity import shard_of
+from shared.ports.bus import ExecutionWakes, Notice, NoticeSubscriber, WorkflowChanged
+from shared.ports.clock import Clock
+from shared.ports.executions import ExecutionRepository, Wake
+from shared.ports.workflows import Upcoming, WorkflowRepository
+
+log = structlog.get_logger(__name__)
+_AFTER_FAILURE: Final = timedelta(seconds=1)
+_PARALLEL: Final = 2
+_LISTEN: Final = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Ticker:
+    """Drives the scheduler's use cases by the clock."""
+
+    workflows: WorkflowRepository
+    executions: ExecutionRepository
+    fire: FireDueWorkflows
+    sweep: SweepExecutions
+    share: ShareWork
+    clock: Clock
+    metrics: SchedulerMetrics
+    poll_interval: timedelta
+    batch: int
+    read_ahead: int
+    _upcoming: Agenda[Upcoming] = field(default_factory=Agenda, init=False)
+    _wakes: Agenda[Wake] = field(default_factory=Agenda, init=False)
+    _next_poll: datetime | None = field(default=None, init=False)
+    _more: bool = field(default=False, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tick until `stop` is set."""
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            while not stop.is_set():
+                await self.tick()
+                await self._wait(stopping)
+        finally:
+            stopping.cancel()
+
+    async def tick(self) -> None:
+        """Poll if it is time to, then handle everything that is due now."""
+        try:
+            if self._poll_is_due():
+                await self._poll()
+            while await self._handle_due() and not self._poll_is_due():
+                pass
+        except Unavailable as error:
+            log.warning("scheduler.waiting", dependency=error.dependency, why=error.reason)
+            self._next_poll = self.clock.now() + min(_AFTER_FAILURE, self.poll_interval)
+
+    def hear(self, notices: Sequence[Notice]) -> None:
+        """Put on the agenda what becomes due before the next poll would find it."""
+        horizon = self._next_poll or self.clock.now()
+        for notice in notices:
+            match notice:
+                case WorkflowChanged() if notice.next_run_at <= horizon and self._is_mine(notice):
+                    item = Upcoming(notice.tenant, notice.workflow_id, notice.next_run_at)
+                    self._upcoming.put(item.next_run_at, item)
+                case ExecutionWakes() if notice.wake_at <= horizon and self._is_mine(notice):
+                    wake = Wake(
+                        notice.execution_id, notice.tenant, notice.workflow_id, notice.wake_at, 0
+                    )
+                    self._wakes.put(wake.wake_at, wake)
+                case _:
+                    continue
+        self._changed.set()
+
+    def _poll_is_due(self) -> bool:
+        """After a poll that could not read everything, what it read is handled first."""
+        now = self.clock.now()
+        if self._next_poll is None:
+            return True
+        return now >= self._next_poll and not (self._more and self._is_anything_due(now))
+
+    def _is_anything_due(self, now: datetime) -> bool:
+        instants = (self._upcoming.next_instant, self._wakes.next_instant)
+        return any(instant is not None and instant <= now for instant in instants)
+
+    async def _poll(self) -> None:
+        started = time.perf_counter()
+        now = self.clock.now()
+        await self.share.beat()
+        horizon = now + self.poll_interval
+        upcoming, wakes, orphans = await asyncio.gather(
+            self.workflows.due(horizon, self.share.shards, self.read_ahead),
+            self.executions.due(horizon, self.share.shards, self.read_ahead),
+            self.executions.orphans(),
+        )
+        for item in upcoming:
+            self._upcoming.put(item.next_run_at, item)
+        for wake in wakes:
+            self._wakes.put(wake.wake_at, wake)
+        full = [
+            items[-1]
+            for items in ([u.next_run_at for u in upcoming], [w.wake_at for w in wakes])
+            if len(items) >= self.read_ahead
+        ]
+        self._more = bool(full)
+        self._next_poll = max(min([horizon, *full]), now)
+        self.metrics.orphans.set(orphans)
+        self.metrics.due.set(len(upcoming) + len(wakes))
+        self.metrics.polls.observe(time.perf_counter() - started)
+
+    async def _handle_due(self) -> bool:
+        """Handle up to a few batches of what is due; False when nothing was."""
+        now = self.clock.now()
+        fires = [self._upcoming.take_due(now, self.batch) for _ in range(_PARALLEL)]
+        wakes = self._wakes.take_due(now, self.batch)
+        if not fires[0] and not wakes:
+            return False
+        jobs = [self._fire(items) for items in fires if items]
+        await asyncio.gather(*jobs, self.sweep(wakes))
+        return True
+
+    async def _fire(self, items: Sequence[Upcoming]) -> None:
+        horizon = self._next_poll or self.clock.now()
+        for following in await self.fire(items):
+            if following.next_run_at <= horizon:
+                self._upcoming.put(following.next_run_at, following)
+
+    async def _wait(self, stopping: "asyncio.Future[Any]") -> None:
+        """Sleep until the next item or poll is due, or something is heard."""
+        self._changed.clear()
+        instants = (self._upcoming.next_instant, self._wakes.next_instant, self._next_poll)
+        until = min(instant for instant in instants if instant)
+        waits: set[asyncio.Future[Any]] = {
+            asyncio.ensure_future(self.clock.sleep_until(until)),
+            asyncio.ensure_future(self._changed.wait()),
+        }
+        try:
+            await asyncio.wait({*waits, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _is_mine(self, notice: WorkflowChanged | ExecutionWakes) -> bool:
+        return self.share.is_mine(shard_of(notice.tenant, notice.workflow_id))
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeListener:
+    """Hands what others announce to the ticker."""
+
+    notices: NoticeSubscriber
+    ticker: Ticker
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            try:
+                self.ticker.hear(await self.notices.fetch(_LISTEN))
+            except Unavailable as error:
+                log.debug("notices.waiting", why=error.reason)
+                await asyncio.sleep(_AFTER_FAILURE.total_seconds())

@@ -1,0 +1,148 @@
+"""Firing periodic workflows at their instants. The id of the occurrence is the guard."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from scheduler_svc.metrics import SchedulerMetrics
+from shared.domain.errors import Unavailable
+from shared.domain.execution import Execution, Skip, SkipReason
+from shared.domain.identity import workflow_key
+from shared.domain.occurrences import occurrence, overlapped, skipped_occurrence
+from shared.domain.progress import Timing
+from shared.domain.schedule import DuePlan, plan_due, unrecorded
+from shared.domain.workflow import DueWorkflow
+from shared.ports.bus import ExecutionRequest, RequestPublisher
+from shared.ports.clock import Clock
+from shared.ports.executions import AddOutcome, ExecutionRepository
+from shared.ports.workflows import Advance, Upcoming, WorkflowRepository
+
+log = structlog.get_logger(__name__)
+_ATTEMPTS: Final = 100
+Planned = tuple[DueWorkflow, DuePlan]
+
+
+@dataclass(frozen=True, slots=True)
+class FireDueWorkflows:
+    """Turns due workflows into queued executions, a batch at a time.
+
+    Safe to repeat and to do twice at once: a crash after any step leaves work
+    that the next call recognises by its ids. Raises Unavailable.
+    """
+
+    workflows: WorkflowRepository
+    executions: ExecutionRepository
+    publisher: RequestPublisher
+    clock: Clock
+    timing: Timing
+    metrics: SchedulerMetrics
+
+    async def __call__(self, upcoming: Sequence[Upcoming]) -> list[Upcoming]:
+        """Fire those that are still due; return when each is due next."""
+        keys = {workflow_key(item.tenant, item.workflow_id) for item in upcoming}
+        present = await self.workflows.read_due(keys)
+        now = self.clock.now()
+        planned = [
+            (due, plan) for due in present if (plan := plan_due(due.next_run_at, due.interval, now))
+        ]
+        firing = await self._record_missed(planned)
+        queued = await self._queue(firing)
+        await asyncio.gather(self._advance(planned), self._announce(queued))
+        return [
+            Upcoming(due.tenant, due.workflow_id, plan.next_run_at) for due, plan in planned
+        ] + [
+            Upcoming(due.tenant, due.workflow_id, due.next_run_at)
+            for due in present
+            if due.next_run_at > now
+        ]
+
+    async def _record_missed(self, planned: Sequence[Planned]) -> list[Planned]:
+        """Record the instants that passed unserved; return what remains to be fired."""
+        behind = [(due, plan) for due, plan in planned if plan.missed]
+        if not behind:
+            return list(planned)
+        remaining = [(due, plan) for due, plan in planned if not plan.missed]
+        records = [self._missed_record(due, plan) for due, plan in behind]
+        outcomes = await self.executions.add(records)
+        for (due, plan), outcome in zip(behind, outcomes, strict=True):
+            if outcome is AddOutcome.ADDED:
+                self._count_missed(plan)
+                remaining.append((due, plan))
+            elif rest := await self._continue(due, plan):
+                remaining.append((due, rest))
+        return remaining
+
+    async def _continue(self, due: DueWorkflow, plan: DuePlan) -> DuePlan | None:
+        """Go on behind what somebody else (or this one, before a crash) recorded already."""
+        rest: DuePlan | None = plan
+        for _ in range(_ATTEMPTS):
+            if rest is None or rest.missed is None:
+                return rest
+            record = self._missed_record(due, rest)
+            (outcome,) = await self.executions.add([record])
+            if outcome is AddOutcome.ADDED:
+                self._count_missed(rest)
+                return rest
+            there = await self.executions.get(due.tenant, record.id)
+            skipped = there.skip if there else None
+            until = skipped.last if skipped else rest.missed.first
+            rest = unrecorded(rest, due.interval, until)
+        return None
+
+    def _missed_record(self, due: DueWorkflow, plan: DuePlan) -> Execution:
+        missed = plan.missed
+        if missed is None:
+            raise ValueError("the plan misses nothing")
+        reason = Skip(SkipReason.MISSED, missed.first, missed.last, missed.count)
+        return skipped_occurrence(due, reason, self.clock.now(), self.timing)
+
+    async def _queue(self, firing: Sequence[Planned]) -> list[Execution]:
+        """Insert the occurrences; one that meets an unfinished execution is recorded as skipped."""
+        now = self.clock.now()
+        executions = [occurrence(due, plan.fire_at, now, self.timing) for due, plan in firing]
+        outcomes = await self.executions.add(executions)
+        results = list(zip(executions, outcomes, strict=True))
+        overlaps = [
+            overlapped(replace(execution, history=()), self.timing)
+            for execution, outcome in results
+            if outcome is AddOutcome.BUSY
+        ]
+        recorded = await self.executions.add(overlaps)
+        self.metrics.skipped.labels("overlap").inc(recorded.count(AddOutcome.ADDED))
+        queued = [execution for execution, outcome in results if outcome is AddOutcome.ADDED]
+        self.metrics.fired.inc(len(queued))
+        for execution in queued:
+            late = now - (execution.scheduled_for or now)
+            self.metrics.lateness.observe(late.total_seconds())
+        return queued
+
+    async def _advance(self, planned: Sequence[Planned]) -> None:
+        moves = [
+            Advance(due.tenant, due.workflow_id, due.next_run_at, plan.next_run_at)
+            for due, plan in planned
+        ]
+        await self.workflows.advance(moves)
+
+    async def _announce(self, queued: Sequence[Execution]) -> None:
+        """Send the requests; without a broker, `wakeAt` brings the executions back."""
+        now = self.clock.now()
+        requests = [ExecutionRequest(e.id, e.tenant, e.workflow_id, now) for e in queued]
+        if not requests:
+            return
+        try:
+            await self.publisher.publish(requests)
+        except Unavailable as error:
+            log.warning("occurrence.not_announced", count=len(requests), why=error.reason)
+
+    def _count_missed(self, plan: DuePlan) -> None:
+        if plan.missed:
+            self.metrics.skipped.labels("missed").inc(plan.missed.count)
+            log.warning(
+                "occurrence.missed",
+                count=plan.missed.count,
+                behind=str(timedelta(seconds=(plan.fire_at - plan.missed.first).total_seconds())),
+            )
