@@ -55,10 +55,7 @@ class RunnerMetrics:
             "dead_letters", "Messages that could not be understood.", registry=registry
         )
         self.requests_dropped = Counter(
-            "requests_dropped",
-            "Requests left alone, by reason.",
-            ["reason"],
-            registry=registry,
+            "requests_dropped", "Requests left alone, by reason.", ["reason"], registry=registry
         )
         self.dropped_wakeups = Counter(
             "wakeups_dropped",

@@ -20,15 +20,14 @@ from shared.adapters.kafka.subscriber import KafkaNoticeSubscriber
 from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoMembers
 from shared.adapters.mongo.workflows import MongoWorkflows
-from shared.bootstrap import Dependencies, connected, installed_actions, kafka_settings
-from shared.domain.actions import BUILT_IN_ACTIONS
-from shared.domain.catalogue import ActionCatalogue
+from shared.bootstrap import Dependencies, connected, installed_catalogue, kafka_settings
 from shared.domain.errors import Unavailable
 from shared.runtime.health import Health, health_router
 from shared.runtime.lifecycle import serve
 
 SERVICE: Final = "scheduler-svc"
 _MEMBER_LEASE_POLLS: Final = 3
+_GOODBYE_SECONDS: Final = 2
 
 
 async def run(settings: SchedulerSettings) -> None:
@@ -59,14 +58,14 @@ async def _ticker(
     settings: SchedulerSettings, dependencies: Dependencies, metrics: SchedulerMetrics
 ) -> AsyncIterator[Ticker]:
     clock, mongo, publisher = dependencies.clock, dependencies.mongo, dependencies.publisher
-    catalogue = ActionCatalogue(
-        [*BUILT_IN_ACTIONS, *(action.params for action in installed_actions())]
-    )
+    catalogue = installed_catalogue()
     workflows = MongoWorkflows(mongo, catalogue)
     executions = MongoExecutions(mongo.executions)
     name = f"{socket.gethostname()}/{uuid.uuid4().hex[:12]}"
     lease = settings.poll_interval * _MEMBER_LEASE_POLLS
-    share = ShareWork(MongoMembers(mongo), clock, metrics, name, lease)
+    share = ShareWork(
+        MongoMembers(mongo), clock, metrics, name, lease, lambda: publisher.trouble is None
+    )
     timing = settings.timing
     try:
         yield Ticker(
@@ -82,8 +81,9 @@ async def _ticker(
             read_ahead=settings.scheduler_read_ahead,
         )
     finally:
-        with suppress(Unavailable):
-            await share.leave()
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await share.leave()
 
 
 @asynccontextmanager

@@ -24,11 +24,13 @@ from shared.ports.bus import ExecutionWakes, Notice, NoticeSubscriber, WorkflowC
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionRepository, Wake
 from shared.ports.workflows import Upcoming, WorkflowRepository
+from shared.runtime.listening import listen
 
 log = structlog.get_logger(__name__)
 _AFTER_FAILURE: Final = timedelta(seconds=1)
 _PARALLEL: Final = 2
-_LISTEN: Final = timedelta(seconds=1)
+_LAST_TICK: Final = timedelta(seconds=3)
+"""So long may the last tick take; what it leaves undone is recognised by its ids."""
 
 
 @dataclass(slots=True)
@@ -48,21 +50,35 @@ class Ticker:
     _upcoming: Agenda[Upcoming] = field(default_factory=Agenda, init=False)
     _wakes: Agenda[Wake] = field(default_factory=Agenda, init=False)
     _next_poll: datetime | None = field(default=None, init=False)
+    _paused_until: datetime | None = field(default=None, init=False)
     _more: bool = field(default=False, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Tick until `stop` is set."""
+        """Tick until `stop` is set. A tick under way may end, unless it waits for the storage."""
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():
-                await self.tick()
+                await self._tick_unless_stopped(stopping)
                 await self._wait(stopping)
         finally:
             stopping.cancel()
 
+    async def _tick_unless_stopped(self, stopping: "asyncio.Future[Any]") -> None:
+        ticking = asyncio.ensure_future(self.tick())
+        try:
+            await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ticking}, timeout=_LAST_TICK.total_seconds())
+        finally:
+            ticking.cancel()
+        if ticking.done():
+            ticking.result()
+
     async def tick(self) -> None:
         """Poll if it is time to, then handle everything that is due now."""
+        if self._paused_until is not None and self.clock.now() < self._paused_until:
+            return
+        self._paused_until = None
         try:
             if self._poll_is_due():
                 await self._poll()
@@ -70,11 +86,13 @@ class Ticker:
                 pass
         except Unavailable as error:
             log.warning("scheduler.waiting", dependency=error.dependency, why=error.reason)
-            self._next_poll = self.clock.now() + min(_AFTER_FAILURE, self.poll_interval)
+            self._paused_until = self.clock.now() + min(_AFTER_FAILURE, self.poll_interval)
+            self._next_poll = self._paused_until
 
     def hear(self, notices: Sequence[Notice]) -> None:
         """Put on the agenda what becomes due before the next poll would find it."""
-        horizon = self._next_poll or self.clock.now()
+        # A poll may be under way that has read already, so the next one is a whole interval off.
+        horizon = self.clock.now() + self.poll_interval
         for notice in notices:
             match notice:
                 case WorkflowChanged() if notice.next_run_at <= horizon and self._is_mine(notice):
@@ -146,7 +164,7 @@ class Ticker:
         """Sleep until the next item or poll is due, or something is heard."""
         self._changed.clear()
         instants = (self._upcoming.next_instant, self._wakes.next_instant, self._next_poll)
-        until = min(instant for instant in instants if instant)
+        until = self._paused_until or min(instant for instant in instants if instant)
         waits: set[asyncio.Future[Any]] = {
             asyncio.ensure_future(self.clock.sleep_until(until)),
             asyncio.ensure_future(self._changed.wait()),
@@ -170,9 +188,4 @@ class NoticeListener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        while True:
-            try:
-                self.ticker.hear(await self.notices.fetch(_LISTEN))
-            except Unavailable as error:
-                log.debug("notices.waiting", why=error.reason)
-                await asyncio.sleep(_AFTER_FAILURE.total_seconds())
+        await listen(self.notices, self.ticker.hear)

@@ -14,6 +14,8 @@ from shared.adapters.kafka.settings import KafkaSettings
 from shared.adapters.mongo.connection import MongoConnection, MongoSettings
 from shared.adapters.system.clock import SystemClock
 from shared.contracts.topics import Topics
+from shared.domain.actions import BUILT_IN_ACTIONS
+from shared.domain.catalogue import ActionCatalogue
 from shared.domain.errors import Misconfigured, Unavailable
 from shared.ports.actions import ENTRY_POINT_GROUP, Action
 from shared.runtime.connecting import until_available
@@ -105,6 +107,11 @@ def installed_actions() -> list[Action]:
             )
         actions.append(action)
     return actions
+
+
+def installed_catalogue() -> ActionCatalogue:
+    """Return the catalogue of every action a definition may name here."""
+    return ActionCatalogue([*BUILT_IN_ACTIONS, *(action.params for action in installed_actions())])
 
 
 async def _follow(clock: SystemClock, mongo: MongoConnection) -> None:

@@ -11,6 +11,7 @@ from shared.domain.durations import parse_duration
 from tests.support.servers import Servers, brokers, mongodb_uri
 
 _SERVERS = pytest.StashKey[Servers]()
+_SHARED_PLATFORMS = {"stack", "field"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,6 +50,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `broker` once against each broker there is."""
     if "broker" in metafunc.fixturenames:
         metafunc.parametrize("broker", list(brokers()) or ["none"], scope="session", indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share a platform on one worker."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        for platform in _SHARED_PLATFORMS.intersection(item.fixturenames):
+            group = f"{platform}-{item.callspec.params['broker']}"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

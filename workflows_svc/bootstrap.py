@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry, Counter
 from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
-from shared.bootstrap import Dependencies, connected, installed_actions
-from shared.domain.actions import BUILT_IN_ACTIONS
+from shared.bootstrap import Dependencies, connected, installed_catalogue
 from shared.domain.catalogue import ActionCatalogue
 from shared.ports.bus import ExecutionRequest, Notice
 from shared.runtime.health import Health
@@ -24,6 +23,7 @@ from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.queries import Queries
+from workflows_svc.use_cases.remove import RemoveWorkflow
 from workflows_svc.use_cases.trigger import TriggerWorkflow
 
 SERVICE = "workflows-svc"
@@ -33,9 +33,7 @@ async def run(settings: WorkflowsSettings) -> None:
     """Run the service until a signal ends it."""
     health = Health()
     registry = CollectorRegistry()
-    catalogue = ActionCatalogue(
-        [*BUILT_IN_ACTIONS, *(action.params for action in installed_actions())]
-    )
+    catalogue = installed_catalogue()
     app = create_app(health, registry, catalogue, settings.body_limit)
 
     async def work(stop: asyncio.Event) -> None:
@@ -87,13 +85,15 @@ def _services(
     workflows = MongoWorkflows(mongo, catalogue)
     executions = MongoExecutions(mongo.executions)
     timing = settings.timing
+    define = DefineWorkflows(workflows, executions, catalogue, clock, timing, notices.put)
+    cancel = CancelExecution(executions, clock, timing, notices.put)
     return Services(
-        catalogue=catalogue,
-        define=DefineWorkflows(workflows, executions, catalogue, clock, timing, notices.put),
+        define=define,
         trigger=TriggerWorkflow(
             workflows, executions, clock, timing, lambda: uuid.uuid4().hex, requests.put
         ),
-        cancel=CancelExecution(executions, clock, timing, notices.put),
+        remove=RemoveWorkflow(define, cancel),
+        cancel=cancel,
         queries=Queries(workflows, executions),
         dead_letters=HandleDeadLetters(MongoDeadLetters(mongo), dependencies.publisher, clock),
     )

@@ -15,7 +15,7 @@ class WorkflowsSettings(ServiceSettings):
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8081
     mongodb_timeout: Annotated[
         Duration, Field(description="How long one database operation may take.")
-    ] = timedelta(milliseconds=2500)
+    ] = timedelta(seconds=2)
     body_limit: Annotated[
         int, Field(ge=1024, le=8 * 2**20, description="Largest request body, in bytes.")
     ] = 2**20

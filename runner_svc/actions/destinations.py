@@ -13,7 +13,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_WRAPPED: Final = tuple(
+    ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")
+)
+"""IPv6 networks whose last 32 bits are an IPv4 address: NAT64 (RFC 6052), and two older ways."""
+
+_INSIDE: Final = tuple(ipaddress.IPv6Network(n) for n in ("64:ff9b:1::/48", "fec0::/10"))
+"""Local NAT64 (RFC 8215) and the former site-local addresses (RFC 3879)."""
 
 
 class ForbiddenDestination(Exception):
@@ -61,7 +67,9 @@ def is_public(address: Address) -> bool:
     """Tell whether an address, and any IPv4 address wrapped in it, belongs to the internet."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in _NAT64:
+        if any(address in network for network in _INSIDE):
+            return False
+        if inner is None and any(address in network for network in _WRAPPED):
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 import aiohttp
 import httpx
@@ -17,15 +18,16 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic import JsonValue
 
 from runner_svc.actions.destinations import ForbiddenDestination, GuardedResolver, check_literal
+from runner_svc.actions.network_errors import describe
 from runner_svc.actions.retry_after import parse_retry_after
+from runner_svc.actions.unpacking import unpacking
 from shared.domain.actions import HttpRequestAction
 from shared.domain.secrets import (
     SECRET_REFERENCE,
+    Redactor,
     UnknownSecret,
-    redact,
-    redact_text,
+    is_sensitive_header,
     resolve,
-    spellings,
 )
 from shared.ports.actions import ActionContext, ActionError
 from shared.ports.clock import Clock
@@ -33,6 +35,9 @@ from shared.ports.clock import Clock
 _RETRYABLE: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
+_SHORTEST_TELLING: Final = 4
+"""Shorter parts of a secret URL, such as `/v1`, tell nothing and would redact too much."""
+
 _KEPT_HEADERS: Final = (
     "content-type",
     "content-length",
@@ -43,7 +48,6 @@ _KEPT_HEADERS: Final = (
     "retry-after",
     "x-request-id",
 )
-_LONGEST_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class HttpRequester:
             transport=AiohttpTransport(client=session),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
-            headers={"User-Agent": "workflow-automation"},
+            headers={"User-Agent": "workflow-automation", "Accept-Encoding": "gzip, deflate"},
         )
         return self
 
@@ -109,21 +113,23 @@ class HttpRequester:
         used: set[str] = set()
         try:
             request = self._request(params, context, used)
+        except ActionError as error:
+            raise _redacted(error, Redactor(used)) from None
+        redactor = Redactor(used)
+        try:
             async with self._places:
                 started = time.perf_counter()
                 async with asyncio.timeout(params.timeouts.total.total_seconds()):
-                    reply = await self._exchange(request, params)
+                    reply = await self._exchange(request, params, redactor)
         except ActionError as error:
-            raise _redacted(error, used) from None
+            raise _redacted(error, redactor) from None
         except TimeoutError:
             limit = params.timeouts.total.total_seconds()
             raise ActionError(f"no complete answer within {limit:g} s") from None
         took = round((time.perf_counter() - started) * 1000)
-        hidden = frozenset().union(*map(spellings, used))
-        output = {**self._output(reply, hidden), "durationMs": took}
         if reply.status >= HTTPStatus.BAD_REQUEST:
-            raise self._refusal(reply, hidden)
-        return output
+            raise self._refusal(reply, redactor)
+        return {**self._output(reply, redactor), "durationMs": took}
 
     def _request(
         self, params: HttpRequestAction, context: ActionContext, used: set[str]
@@ -131,19 +137,34 @@ class HttpRequester:
         if self._client is None:
             raise RuntimeError("HttpRequester must be entered before use")
         try:
-            headers = {k: str(resolve(v, self._secrets, used)) for k, v in params.headers.items()}
+            headers = {
+                name.encode(): str(resolve(value, self._secrets, used)).encode("latin-1")
+                for name, value in params.headers.items()
+            }
             body = resolve(params.body, self._secrets, used)
             url = _resolve_url(params.url, self._secrets, used)
         except UnknownSecret as error:
             raise ActionError(str(error), retryable=False) from None
-        if any("\r" in value or "\n" in value for value in headers.values()):
+        except UnicodeEncodeError:
+            said = "a header has characters beyond Latin-1, which HTTP cannot carry"
+            raise ActionError(said, retryable=False) from None
+        if any(b"\r" in value or b"\n" in value for value in headers.values()):
             raise ActionError("a secret used in a header has a line break", retryable=False)
-        if "idempotency-key" not in {name.lower() for name in headers}:
-            headers["Idempotency-Key"] = context.idempotency_key
+        given = {name.lower() for name in params.headers}
+        if "idempotency-key" not in given:
+            headers[b"Idempotency-Key"] = context.idempotency_key.encode("latin-1")
+        if isinstance(body, str) and "content-type" not in given:
+            headers[b"Content-Type"] = b"text/plain; charset=utf-8"
+        target = _with_query(url, params)
+        if target.userinfo:
+            if "authorization" not in given:
+                credentials = b64encode(unquote_to_bytes(target.userinfo))
+                headers[b"Authorization"] = b"Basic " + credentials
+            target = target.copy_with(userinfo=b"")
         timeouts = params.timeouts
         return self._client.build_request(
             params.method,
-            _with_query(url, params),
+            target,
             headers=headers,
             content=body.encode() if isinstance(body, str) else None,
             json=body if body is not None and not isinstance(body, str) else None,
@@ -152,9 +173,11 @@ class HttpRequester:
             ),
         )
 
-    async def _exchange(self, request: httpx.Request, params: HttpRequestAction) -> _Reply:
+    async def _exchange(
+        self, request: httpx.Request, params: HttpRequestAction, redactor: Redactor
+    ) -> _Reply:
         try:
-            return await self._follow(request, params.follow_redirects)
+            return await self._follow(request, params.follow_redirects, redactor)
         except ForbiddenDestination as error:
             raise ActionError(str(error), retryable=False) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -162,12 +185,11 @@ class HttpRequester:
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            said = str(error)[:_LONGEST_ERROR]
-            raise ActionError(
-                f"{type(error).__name__}: {said}" if said else type(error).__name__
-            ) from None
+            raise ActionError(describe(error)) from None
+        except ValueError as error:
+            raise ActionError(f"the request cannot be sent: {error}", retryable=False) from None
 
-    async def _follow(self, request: httpx.Request, redirects: int) -> _Reply:
+    async def _follow(self, request: httpx.Request, redirects: int, redactor: Redactor) -> _Reply:
         assert self._client is not None
         allowed = redirects
         while True:
@@ -182,6 +204,10 @@ class HttpRequester:
             if not allowed:
                 raise ActionError(f"more than {redirects} redirects", retryable=False)
             allowed -= 1
+            # Unread, it would be sent on as a stream, with a body where there is none.
+            await following.aread()
+            if _origin(following.url) != _origin(request.url):
+                _forget_credentials(following, redactor)
             request = following
 
     def _check(self, url: httpx.URL) -> None:
@@ -193,35 +219,43 @@ class HttpRequester:
     async def _read(self, response: httpx.Response) -> _Reply:
         limit = self._limits.response_limit
         body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) >= limit:
+        unpack = unpacking(response.headers.get("content-encoding"))
+        async for chunk in response.aiter_raw():
+            # One byte more than is read tells that there is more.
+            body += unpack(chunk, limit + 1 - len(body))
+            if len(body) > limit:
                 break
         return _Reply(
             response.status_code, response.headers, bytes(body[:limit]), len(body) > limit
         )
 
-    def _output(self, reply: _Reply, hidden: frozenset[str]) -> dict[str, JsonValue]:
+    def _output(self, reply: _Reply, redactor: Redactor) -> dict[str, JsonValue]:
         kept = self._limits.body_kept
         headers: dict[str, JsonValue] = {
-            name: redact_text(reply.headers[name], hidden)
+            name: redactor.text(reply.headers[name])
             for name in _KEPT_HEADERS
             if name in reply.headers
         }
         output: dict[str, JsonValue] = {"status": reply.status, "headers": headers}
-        output["body"] = self._head(reply, hidden)
+        output["body"] = self._head(reply, redactor)
         output["bodyTruncated"] = reply.truncated or len(reply.body) > kept
         return output
 
-    def _head(self, reply: _Reply, hidden: frozenset[str]) -> str:
-        """Return the first bytes as text. Redaction comes before the cut, lest a part remain."""
-        kept = self._limits.body_kept
-        longest = max(map(len, hidden), default=0)
-        text = reply.body[: kept + 4 * longest].decode(errors="replace")
-        return str(redact(text, hidden))[:kept]
+    def _head(self, reply: _Reply, redactor: Redactor) -> str:
+        """Return the first bytes as text.
 
-    def _refusal(self, reply: _Reply, hidden: frozenset[str]) -> ActionError:
-        head = " ".join(self._head(reply, hidden).split())[:200]
+        Redaction comes before the cut. Where the body itself was cut, its end may be the
+        beginning of a secret, so as much as one may take (12 bytes a character) goes.
+        """
+        kept, most = self._limits.body_kept, 12 * redactor.longest
+        slice_ = reply.body[: kept + most]
+        text = redactor.text(slice_.decode(errors="replace"))
+        if most and (reply.truncated or len(slice_) < len(reply.body)):
+            text = text[: max(len(text) - most, 0)]
+        return text[:kept]
+
+    def _refusal(self, reply: _Reply, redactor: Redactor) -> ActionError:
+        head = " ".join(self._head(reply, redactor).split())[:200]
         said = f"HTTP {reply.status}" + (f": {head}" if head else "")
         retryable = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _RETRYABLE
         wait: timedelta | None = None
@@ -234,11 +268,33 @@ def _resolve_url(url: str, secrets: Mapping[str, str], used: set[str]) -> str:
     """Put secrets into a URL: one at the start is (the head of) a URL, any other is encoded."""
     first = SECRET_REFERENCE.match(url)
     head = str(resolve(first.group(), secrets, used)) if first else ""
+    used.update(_telling_parts(head))
     tail = url[first.end() :] if first else url
     encoded = {name: quote(value, safe="") for name, value in secrets.items()}
     for name in SECRET_REFERENCE.findall(tail):
         resolve(f"${{secret:{name}}}", secrets, used)
     return head + str(resolve(tail, encoded, used))
+
+
+def _telling_parts(url: str) -> set[str]:
+    """Return what a server may repeat of a URL that is a secret: its path, query and user."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return set()
+    found = (parts.path, parts.path.strip("/"), parts.query, parts.username, parts.password)
+    return {part for part in found if part and len(part) >= _SHORTEST_TELLING}
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _forget_credentials(request: httpx.Request, redactor: Redactor) -> None:
+    """Take out what only the first destination of a redirected request was meant to see."""
+    for name, value in list(request.headers.items()):
+        if is_sensitive_header(name) or redactor.text(value) != value:
+            del request.headers[name]
 
 
 def _with_query(url: str, params: HttpRequestAction) -> httpx.URL:
@@ -253,8 +309,6 @@ def _with_query(url: str, params: HttpRequestAction) -> httpx.URL:
     return parsed
 
 
-def _redacted(error: ActionError, used: set[str]) -> ActionError:
-    hidden = frozenset().union(*map(spellings, used))
-    return ActionError(
-        redact_text(str(error), hidden), retryable=error.retryable, retry_after=error.retry_after
-    )
+def _redacted(error: ActionError, redactor: Redactor) -> ActionError:
+    message = redactor.text(str(error))
+    return ActionError(message, retryable=error.retryable, retry_after=error.retry_after)

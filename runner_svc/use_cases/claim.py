@@ -15,7 +15,7 @@ from shared.domain.progress import Timing
 from shared.ports.bus import Delivery, RecordPublisher
 from shared.ports.clock import Clock
 from shared.ports.dead_letters import DeadLetter, DeadLetterRepository
-from shared.ports.executions import ExecutionRepository
+from shared.ports.executions import Claim, ExecutionRepository
 
 log = structlog.get_logger(__name__)
 _LARGEST_SKEW: Final = timedelta(seconds=5)
@@ -55,7 +55,7 @@ class ClaimExecutions:
         if not wanted:
             return ()
         claim = await self.executions.claim(wanted, lease, self._now(deliveries))
-        self._count(deliveries, len(wanted), claim.won, claim.unknown)
+        self._count(deliveries, len(wanted), claim)
         return claim.won
 
     def _now(self, deliveries: Sequence[Delivery]) -> datetime:
@@ -87,17 +87,13 @@ class ClaimExecutions:
         except Unavailable as error:
             log.warning("request.poison_not_copied", dead_letter=letter.id, why=error.reason)
 
-    def _count(
-        self,
-        deliveries: Sequence[Delivery],
-        wanted: int,
-        won: tuple[Execution, ...],
-        unknown: int,
-    ) -> None:
-        metrics = self.metrics
+    def _count(self, deliveries: Sequence[Delivery], wanted: int, claim: Claim) -> None:
+        metrics, won = self.metrics, claim.won
         metrics.claim_batch.observe(len(won))
+        metrics.recoveries.inc(claim.recovered)
         newer = sum(1 for d in deliveries if d.request is None and d.problem is None)
-        dropped = {"unknown": unknown, "not-claimable": wanted - unknown - len(won), "newer": newer}
+        refused = wanted - claim.unknown - len(won)
+        dropped = {"unknown": claim.unknown, "not-claimable": refused, "newer": newer}
         for reason, count in dropped.items():
             if count:
                 metrics.requests_dropped.labels(reason).inc(count)

@@ -31,26 +31,37 @@ class Recorder:
         self._max_batch = max_batch
         self._waiting: deque[tuple[Change, asyncio.Future[RecordOutcome]]] = deque()
         self._arrived = asyncio.Event()
+        self._writing: list[asyncio.Future[RecordOutcome]] = []
+        self._closed = False
 
     async def record(self, change: Change) -> RecordOutcome:
-        """Hand in a change and return what became of it."""
+        """Hand in a change and return what became of it. Raises Unavailable once this has ended."""
+        if self._closed:
+            raise _ended()
         done: asyncio.Future[RecordOutcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((change, done))
         self._arrived.set()
         return await done
 
     async def run(self) -> None:
-        """Write what is handed in, until cancelled."""
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._waiting:
-                await self._flush()
+        """Write what is handed in, until cancelled. Then nobody is left waiting."""
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._waiting:
+                    await self._flush()
+        finally:
+            self._closed = True
+            for done in [*self._writing, *(done for _, done in self._waiting)]:
+                if not done.done():
+                    done.set_exception(_ended())
 
     async def _flush(self) -> None:
         size = min(len(self._waiting), self._max_batch)
         batch = [self._waiting.popleft() for _ in range(size)]
         self._metrics.record_batch.observe(size)
+        self._writing = [done for _, done in batch]
         outcomes = await self._write([change for change, _ in batch])
         for (_, done), outcome in zip(batch, outcomes, strict=True):
             if not done.done():
@@ -65,3 +76,7 @@ class Recorder:
             with attempt:
                 return await self._executions.record(changes)
         raise AssertionError("retrying never ends without a result")
+
+
+def _ended() -> Unavailable:
+    return Unavailable("MongoDB", "the runner has stopped writing; the lease brings the work back")

@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -16,6 +17,7 @@ from runner_svc.use_cases.holding import Holding
 from runner_svc.use_cases.recorder import Recorder
 from shared.domain import progress, transitions
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
+from shared.domain.errors import Unavailable
 from shared.domain.execution import UNFINISHED, ErrorCategory, Execution, Failure, Status
 from shared.domain.progress import Attempt, Failed, Succeeded, Timing
 from shared.domain.storable import output_limit, problem_with_output
@@ -49,8 +51,11 @@ class RunExecution:
             await self._run(holding, definition)
         except asyncio.CancelledError:
             if self.is_stopping():
-                await self._release(holding)
+                with suppress(Unavailable):
+                    await self._release(holding)
             raise
+        except Unavailable as error:
+            log.warning("execution.unrecorded", executionId=holding.execution.id, why=error.reason)
         except Exception:
             # A bug here must not take other executions down; the lease runs out and it is retried.
             log.exception("execution.abandoned", executionId=holding.execution.id)
@@ -113,6 +118,11 @@ class RunExecution:
         except ActionError as error:
             category = ErrorCategory.RETRYABLE if error.retryable else ErrorCategory.PERMANENT
             return Failed(category, str(error), error.retry_after)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return Failed(ErrorCategory.RETRYABLE, "the action cancelled itself")
         except Exception as error:  # noqa: BLE001 - any bug of an action is that action's failure
             log.warning(
                 "action.raised",

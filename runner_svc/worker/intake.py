@@ -50,6 +50,10 @@ class Intake:
                 except Unavailable as error:
                     log.warning("intake.waiting", dependency=error.dependency, why=error.reason)
                     await asyncio.wait({stopping}, timeout=_PAUSE.total_seconds())
+                except Exception:
+                    # A bug met by one batch must not end the runner and all that it holds.
+                    log.exception("intake.failed")
+                    await asyncio.wait({stopping}, timeout=_PAUSE.total_seconds())
         finally:
             stopping.cancel()
 
@@ -57,7 +61,10 @@ class Intake:
         room = self.in_flight.room
         deliveries = await self._fetch(min(room, self.batch), stopping)
         if deliveries:
-            for execution, definition in await self._claimed(deliveries, stopping):
+            claimed = await self._claimed(deliveries, stopping)
+            if claimed is None:
+                return
+            for execution, definition in claimed:
                 self._start(execution, definition)
             await self.subscriber.commit(deliveries)
         elif not room:
@@ -76,8 +83,8 @@ class Intake:
 
     async def _claimed(
         self, deliveries: Sequence[Delivery], stopping: "asyncio.Future[Literal[True]]"
-    ) -> list[tuple[Execution, WorkflowDefinition | None]]:
-        """Claim, and fetch the definitions, until the storage answers.
+    ) -> list[tuple[Execution, WorkflowDefinition | None]] | None:
+        """Claim, and fetch the definitions, until the storage answers; None if told to stop first.
 
         After a failure the same token is used again, since part of the batch may
         be claimed under it already; once that lease is about to end, a new one is
@@ -95,7 +102,7 @@ class Intake:
                 return [(execution, definitions.get(execution.id)) for execution in won]
             if self.clock.now() > lease.until - MARGIN:
                 lease = self.claim.new_lease(deliveries)
-        return []
+        return None
 
     def _start(self, execution: Execution, definition: WorkflowDefinition | None) -> None:
         async def run(holding: Holding) -> None:

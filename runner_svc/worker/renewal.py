@@ -1,6 +1,6 @@
 """Keeping what one works on: renewing leases, and letting go of what was taken away."""
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -10,13 +10,13 @@ import structlog
 from runner_svc.metrics import RunnerMetrics
 from runner_svc.worker.inflight import InFlight
 from shared.domain.errors import Unavailable
-from shared.ports.bus import ExecutionCancelled, NoticeSubscriber
+from shared.ports.bus import ExecutionCancelled, Notice, NoticeSubscriber
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionRepository
+from shared.runtime.listening import listen
 
 log = structlog.get_logger(__name__)
 _RETRY: Final = timedelta(seconds=1)
-_LISTEN: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,9 @@ class CancellationListener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        while True:
-            try:
-                heard = await self.notices.fetch(_LISTEN)
-            except Unavailable as error:
-                log.debug("notices.waiting", why=error.reason)
-                await asyncio.sleep(_RETRY.total_seconds())
-                continue
-            for notice in heard:
-                if isinstance(notice, ExecutionCancelled) and self.in_flight.abort(
-                    notice.execution_id
-                ):
-                    log.info("execution.aborted", executionId=notice.execution_id)
+        await listen(self.notices, self._hear)
+
+    def _hear(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            if isinstance(notice, ExecutionCancelled) and self.in_flight.abort(notice.execution_id):
+                log.info("execution.aborted", executionId=notice.execution_id)

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Final
 
 import structlog
 
@@ -12,9 +10,9 @@ from scheduler_svc.metrics import SchedulerMetrics
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Skip, SkipReason
 from shared.domain.identity import workflow_key
-from shared.domain.occurrences import occurrence, overlapped, skipped_occurrence
+from shared.domain.occurrences import occurrence, overlapped, recorded_until, skipped_occurrence
 from shared.domain.progress import Timing
-from shared.domain.schedule import DuePlan, plan_due, unrecorded
+from shared.domain.schedule import AllRecorded, DuePlan, plan_due, unrecorded
 from shared.domain.workflow import DueWorkflow
 from shared.ports.bus import ExecutionRequest, RequestPublisher
 from shared.ports.clock import Clock
@@ -22,8 +20,8 @@ from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.workflows import Advance, Upcoming, WorkflowRepository
 
 log = structlog.get_logger(__name__)
-_ATTEMPTS: Final = 100
 Planned = tuple[DueWorkflow, DuePlan]
+Settled = tuple[DueWorkflow, DuePlan | AllRecorded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +47,46 @@ class FireDueWorkflows:
         planned = [
             (due, plan) for due in present if (plan := plan_due(due.next_run_at, due.interval, now))
         ]
-        firing = await self._record_missed(planned)
-        queued = await self._queue(firing)
-        await asyncio.gather(self._advance(planned), self._announce(queued))
+        settled = await self._record_missed(planned)
+        queued = await self._queue(settled)
+        await asyncio.gather(self._advance(settled), self._announce(queued))
         return [
-            Upcoming(due.tenant, due.workflow_id, plan.next_run_at) for due, plan in planned
+            Upcoming(due.tenant, due.workflow_id, plan.next_run_at) for due, plan in settled
         ] + [
             Upcoming(due.tenant, due.workflow_id, due.next_run_at)
             for due in present
             if due.next_run_at > now
         ]
 
-    async def _record_missed(self, planned: Sequence[Planned]) -> list[Planned]:
-        """Record the instants that passed unserved; return what remains to be fired."""
+    async def _record_missed(self, planned: Sequence[Planned]) -> list[Settled]:
+        """Record the instants that passed unserved; return what remains to be done."""
         behind = [(due, plan) for due, plan in planned if plan.missed]
         if not behind:
             return list(planned)
-        remaining = [(due, plan) for due, plan in planned if not plan.missed]
+        remaining: list[Settled] = [(due, plan) for due, plan in planned if not plan.missed]
         records = [self._missed_record(due, plan) for due, plan in behind]
         outcomes = await self.executions.add(records)
         for (due, plan), outcome in zip(behind, outcomes, strict=True):
             if outcome is AddOutcome.ADDED:
-                self._count_missed(plan)
+                self._count_missed(due, plan)
                 remaining.append((due, plan))
-            elif rest := await self._continue(due, plan):
-                remaining.append((due, rest))
+            else:
+                remaining.append((due, await self._continue(due, plan)))
         return remaining
 
-    async def _continue(self, due: DueWorkflow, plan: DuePlan) -> DuePlan | None:
+    async def _continue(self, due: DueWorkflow, plan: DuePlan) -> DuePlan | AllRecorded:
         """Go on behind what somebody else (or this one, before a crash) recorded already."""
-        rest: DuePlan | None = plan
-        for _ in range(_ATTEMPTS):
-            if rest is None or rest.missed is None:
-                return rest
+        rest: DuePlan | AllRecorded = plan
+        while isinstance(rest, DuePlan) and rest.missed is not None:
             record = self._missed_record(due, rest)
             (outcome,) = await self.executions.add([record])
             if outcome is AddOutcome.ADDED:
-                self._count_missed(rest)
+                self._count_missed(due, rest)
                 return rest
             there = await self.executions.get(due.tenant, record.id)
-            skipped = there.skip if there else None
-            until = skipped.last if skipped else rest.missed.first
+            until = recorded_until(there, rest.missed.first)
             rest = unrecorded(rest, due.interval, until)
-        return None
+        return rest
 
     def _missed_record(self, due: DueWorkflow, plan: DuePlan) -> Execution:
         missed = plan.missed
@@ -100,10 +95,14 @@ class FireDueWorkflows:
         reason = Skip(SkipReason.MISSED, missed.first, missed.last, missed.count)
         return skipped_occurrence(due, reason, self.clock.now(), self.timing)
 
-    async def _queue(self, firing: Sequence[Planned]) -> list[Execution]:
+    async def _queue(self, settled: Sequence[Settled]) -> list[Execution]:
         """Insert the occurrences; one that meets an unfinished execution is recorded as skipped."""
         now = self.clock.now()
-        executions = [occurrence(due, plan.fire_at, now, self.timing) for due, plan in firing]
+        executions = [
+            occurrence(due, plan.fire_at, now, self.timing)
+            for due, plan in settled
+            if isinstance(plan, DuePlan)
+        ]
         outcomes = await self.executions.add(executions)
         results = list(zip(executions, outcomes, strict=True))
         overlaps = [
@@ -120,10 +119,10 @@ class FireDueWorkflows:
             self.metrics.lateness.observe(late.total_seconds())
         return queued
 
-    async def _advance(self, planned: Sequence[Planned]) -> None:
+    async def _advance(self, settled: Sequence[Settled]) -> None:
         moves = [
             Advance(due.tenant, due.workflow_id, due.next_run_at, plan.next_run_at)
-            for due, plan in planned
+            for due, plan in settled
         ]
         await self.workflows.advance(moves)
 
@@ -138,11 +137,13 @@ class FireDueWorkflows:
         except Unavailable as error:
             log.warning("occurrence.not_announced", count=len(requests), why=error.reason)
 
-    def _count_missed(self, plan: DuePlan) -> None:
+    def _count_missed(self, due: DueWorkflow, plan: DuePlan) -> None:
         if plan.missed:
             self.metrics.skipped.labels("missed").inc(plan.missed.count)
             log.warning(
                 "occurrence.missed",
+                workflowId=due.workflow_id,
                 count=plan.missed.count,
-                behind=str(timedelta(seconds=(plan.fire_at - plan.missed.first).total_seconds())),
+                since=plan.missed.first.isoformat(),
+                until=plan.missed.last.isoformat(),
             )

@@ -1,5 +1,6 @@
 """Sharing the due work among schedulers: each beats, and derives its shards from who is alive."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,6 +19,9 @@ log = structlog.get_logger(__name__)
 class ShareWork:
     """Knows which shards are this scheduler's.
 
+    One that cannot reach the bus leaves its share to those that can; if nobody
+    can, everybody goes on, so that what is due is at least on record.
+
     Two schedulers may for a moment both think that a shard is theirs; then both
     fire its workflows, and the unique ids see to it that it counts once.
     """
@@ -27,18 +31,20 @@ class ShareWork:
     metrics: SchedulerMetrics
     name: str
     lease: timedelta
+    can_announce: Callable[[], bool]
     shards: frozenset[int] | None = field(default=None, init=False)
     """The shards that are ours, None for all of them."""
 
     _alive: frozenset[str] = field(default=frozenset(), init=False)
 
     async def beat(self) -> None:
-        """Say that this scheduler lives, and see who else does. Raises Unavailable."""
+        """Say that this scheduler lives and works, and see who else does. Raises Unavailable."""
         now = self.clock.now()
-        alive = await self.members.beat(self.name, now, now + self.lease)
+        until = now + self.lease if self.can_announce() else now
+        alive = await self.members.beat(self.name, now, until)
+        mine = shards_of(self.name, alive or {self.name})
+        self.shards = None if len(mine) == SHARDS else mine
         if alive != self._alive:
-            mine = shards_of(self.name, alive)
-            self.shards = None if len(mine) == SHARDS else mine
             self._alive = alive
             self.metrics.members.set(len(alive))
             self.metrics.shards.set(len(mine))

@@ -156,8 +156,12 @@ class DeadLetterView(View):
     received_at: Instant
     resolved_at: Instant | None = None
     key: Annotated[str | None, Field(description="The message's key, as base64.")] = None
-    value: Annotated[str, Field(description="The message's bytes, as base64.")]
-    text: Annotated[str | None, Field(description="The bytes as text, if they are UTF-8.")] = None
+    value: Annotated[
+        str | None, Field(description="The message's bytes, as base64; not in lists.")
+    ] = None
+    text: Annotated[
+        str | None, Field(description="The bytes as text, if they are UTF-8; not in lists.")
+    ] = None
 
 
 def workflow_view(workflow: Workflow, active: Execution | None) -> WorkflowView:
@@ -198,8 +202,8 @@ def execution_view(execution: Execution) -> ExecutionView:
     )
 
 
-def dead_letter_view(letter: DeadLetter) -> DeadLetterView:
-    """Show a dead letter."""
+def dead_letter_view(letter: DeadLetter, *, whole: bool = True) -> DeadLetterView:
+    """Show a dead letter, unless it is one of many with its bytes."""
     record = letter.record
     return DeadLetterView(
         id=letter.id,
@@ -212,8 +216,8 @@ def dead_letter_view(letter: DeadLetter) -> DeadLetterView:
         received_at=letter.received_at,
         resolved_at=letter.resolved_at,
         key=base64.b64encode(record.key).decode() if record.key is not None else None,
-        value=base64.b64encode(record.value).decode(),
-        text=_text(record.value),
+        value=base64.b64encode(record.value).decode() if whole else None,
+        text=_text(record.value) if whole else None,
     )
 
 

@@ -6,15 +6,16 @@ version is meant for newer services and left to them.
 """
 
 import re
-from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from shared.domain.instants import format_instant
 
-Instant = Annotated[datetime, PlainSerializer(format_instant, return_type=str, when_used="json")]
+Instant = Annotated[
+    AwareDatetime, PlainSerializer(format_instant, return_type=str, when_used="json")
+]
 """An instant as every API and message shows it: UTC, with milliseconds and a `Z`."""
 
 _VERSIONED_TYPE: Final = re.compile(r"(?P<kind>workflows\.[a-z-]+)\.v(?P<version>[0-9]{1,6})")

@@ -33,6 +33,11 @@ def overlapped(execution: Execution, timing: Timing) -> Execution:
     return transitions.skip(execution, reason, timing.retention)
 
 
+def recorded_until(there: Execution | None, instant: datetime) -> datetime:
+    """Return the last instant that the record of `instant` stands for."""
+    return there.skip.last if there and there.skip else instant
+
+
 def skipped_occurrence(due: DueWorkflow, reason: Skip, now: datetime, timing: Timing) -> Execution:
     """Return what is recorded of instants that nothing ran for; its id is that of the first."""
     born = Execution(

@@ -10,6 +10,7 @@ from shared.domain import transitions
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
 from shared.domain.execution import ErrorCategory, Execution, Failure
 from shared.domain.retry import next_attempt_at
+from shared.domain.storable import storable_text
 
 MAX_MESSAGE: Final = 2_000
 
@@ -127,7 +128,7 @@ def _after_failure(
     spread: float,
     timing: Timing,
 ) -> Execution:
-    failure = Failure(outcome.category, outcome.message[:MAX_MESSAGE])
+    failure = Failure(outcome.category, storable_text(outcome.message[:MAX_MESSAGE]))
     retry_at = None
     if outcome.category is ErrorCategory.RETRYABLE:
         retry_at = next_attempt_at(

@@ -26,6 +26,13 @@ class DuePlan:
     next_run_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class AllRecorded:
+    """Others have done everything; wait for `next_run_at`."""
+
+    next_run_at: datetime
+
+
 def plan_due(next_run_at: datetime, interval: timedelta, now: datetime) -> DuePlan | None:
     """Plan a periodic trigger whose next instant is `next_run_at`; None if it is not due.
 
@@ -39,18 +46,25 @@ def plan_due(next_run_at: datetime, interval: timedelta, now: datetime) -> DuePl
     return DuePlan(fire_at=fire_at, missed=missed, next_run_at=fire_at + interval)
 
 
-def unrecorded(plan: DuePlan, interval: timedelta, recorded_until: datetime) -> DuePlan | None:
+def unrecorded(
+    plan: DuePlan, interval: timedelta, recorded_until: datetime
+) -> DuePlan | AllRecorded:
     """Return what is left of a plan when all instants up to `recorded_until` have a record.
 
     Somebody else may have begun the same plan at another moment, and fired or
-    skipped further than this one means to. None if nothing is left to do.
+    skipped further than this one means to; then the next instant is the one after
+    theirs, lest what is on record be recorded once more.
     """
     if recorded_until >= plan.fire_at:
-        return None
-    first = recorded_until + interval
-    count = (plan.fire_at - first) // interval
-    missed = Missed(first, plan.fire_at - interval, count) if count > 0 else None
+        return AllRecorded(recorded_until + interval)
+    missed = missed_after(recorded_until, plan.fire_at - interval, interval)
     return DuePlan(plan.fire_at, missed, plan.next_run_at)
+
+
+def missed_after(recorded_until: datetime, last: datetime, interval: timedelta) -> Missed | None:
+    """Return the instants behind `recorded_until` up to `last`, or None if there are none."""
+    count = (last - recorded_until) // interval
+    return Missed(recorded_until + interval, last, count) if count > 0 else None
 
 
 def resume_plan(

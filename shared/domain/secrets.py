@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Final
-from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -48,24 +47,33 @@ def resolve(value: JsonValue, secrets: Mapping[str, str], used: set[str]) -> Jso
     return value
 
 
-def redact(value: JsonValue, values: Collection[str]) -> JsonValue:
-    """Return `value` with every occurrence of the given secret values replaced by `***`."""
-    if not values:
+class Redactor:
+    """Replaces secret values wherever they turn up, however they are spelt there.
+
+    A character may have gone through a URL (percent-encoded, or `+`) or through JSON
+    (escaped), each by itself: who encodes what differs between programs.
+    """
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        spelt = [_spelling(s) for s in sorted(filter(None, secrets), key=len, reverse=True)]
+        self._pattern = re.compile("|".join(spelt)) if spelt else None
+        self.longest = max(map(len, secrets), default=0)
+
+    def text(self, text: str) -> str:
+        """Return a text with every occurrence of a secret replaced by `***`."""
+        return self._pattern.sub(REDACTED, text) if self._pattern else text
+
+    def json(self, value: JsonValue) -> JsonValue:
+        """Return a JSON value with every occurrence of a secret replaced by `***`."""
+        if self._pattern is None:
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.json(item) for item in value]
+        if isinstance(value, dict):
+            return {self.text(key): self.json(item) for key, item in value.items()}
         return value
-    if isinstance(value, str):
-        return redact_text(value, values)
-    if isinstance(value, list):
-        return [redact(item, values) for item in value]
-    if isinstance(value, dict):
-        return {redact_text(key, values): redact(item, values) for key, item in value.items()}
-    return value
-
-
-def redact_text(text: str, values: Collection[str]) -> str:
-    """Return `text` with every occurrence of the given secret values replaced by `***`."""
-    for secret in sorted(filter(None, values), key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    return text
 
 
 def is_sensitive_header(name: str) -> bool:
@@ -87,11 +95,6 @@ def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def spellings(secret: str) -> frozenset[str]:
-    """Return the forms in which a secret's value may turn up: plain, in a URL, in JSON."""
-    return frozenset({secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1]})
-
-
 def _resolve_text(text: str, secrets: Mapping[str, str], used: set[str]) -> str:
     def value_of(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -101,3 +104,22 @@ def _resolve_text(text: str, secrets: Mapping[str, str], used: set[str]) -> str:
         return secrets[name]
 
     return SECRET_REFERENCE.sub(value_of, text)
+
+
+def _spelling(secret: str) -> str:
+    """Return a pattern for a secret in any mixture of encodings."""
+    return "".join(f"(?:{'|'.join(_forms(character))})" for character in secret)
+
+
+def _forms(character: str) -> list[str]:
+    octets = character.encode(errors="surrogatepass")
+    percent = "".join(f"%(?i:{octet:02x})" for octet in octets)
+    units = character.encode("utf-16-be", errors="surrogatepass").hex()
+    escaped = "".join(rf"\\u(?i:{units[i : i + 4]})" for i in range(0, len(units), 4))
+    forms = [re.escape(character), percent, escaped, re.escape(json.dumps(character)[1:-1])]
+    if character == " ":
+        forms.append(r"\+")
+    if character == "/":
+        forms.append(r"\\/")
+    # Each once: two ways to match the same make a search that fails take exponential time.
+    return list(dict.fromkeys(forms))

@@ -16,14 +16,19 @@ MAX_DEPTH: Final = 64
 MAX_DOCUMENT: Final = 15 * 2**20
 """Bytes that one stored document may hold; MongoDB's own limit is 16 MiB."""
 
+MAX_INPUT: Final = 4 * 2**20
 MAX_OUTPUT: Final = 2**20
 _ALL_OUTPUTS: Final = 8 * 2**20
 _INT64: Final = 2**63
+_DOCUMENT, _MEMBER, _STRING, _NUMBER = 5, 2, 5, 8
 
 
 def check_storable(value: JsonValue, pointer: str = "") -> None:
-    """Raise InvalidInput naming every place of `value` that cannot be stored."""
+    """Raise InvalidInput naming every place of `value` that cannot be stored, or its size."""
     problems = list(problems_in(value, pointer))
+    if not problems and (size := size_of(value)) > MAX_INPUT:
+        said = f"takes {size} bytes in the database; at most {MAX_INPUT} are kept"
+        problems = [FieldProblem(pointer, said)]
     if problems:
         raise InvalidInput(problems)
 
@@ -42,15 +47,28 @@ def problem_with_output(output: JsonValue, limit: int) -> str | None:
     return f"the output has {size} bytes; at most {limit} are kept" if size > limit else None
 
 
+def storable_text(text: str) -> str:
+    """Return a text that can be stored; what cannot stays readable, as an escape."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def size_of(value: JsonValue) -> int:
-    """Return about how many bytes a JSON value takes."""
+    """Return how many bytes a JSON value takes in BSON: a list of short items, many times its text.
+
+    See bsonspec.org: a member is a byte for its type, its name, a NUL and the value.
+    """
     if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode())
+        return _STRING + _length(value)
     if isinstance(value, list):
-        return sum(size_of(item) + 2 for item in value)
+        names = sum(len(str(position)) for position in range(len(value)))
+        return _DOCUMENT + names + sum(_MEMBER + size_of(item) for item in value)
     if isinstance(value, dict):
-        return sum(size_of(key) + size_of(item) + 4 for key, item in value.items())
-    return 8
+        return _DOCUMENT + sum(_MEMBER + _length(k) + size_of(v) for k, v in value.items())
+    return _NUMBER
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def problems_in(value: JsonValue, pointer: str = "", depth: int = 0) -> Iterator[FieldProblem]:

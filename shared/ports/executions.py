@@ -39,10 +39,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a runner won, and how many of the ids it asked for do not exist."""
+    """What a runner won, and how many of the ids it asked for do not exist.
+
+    `recovered` of those won were taken over from a runner that had let its lease end.
+    """
 
     won: tuple[Execution, ...]
     unknown: int
+    recovered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from typing import Any, Literal
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
@@ -31,17 +31,33 @@ async def until_available(
         )
 
     async def pause(seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await stop.wait()
-        if stop.is_set():
+        await asyncio.wait({stopping}, timeout=seconds)
+        if stopping.done():
             raise StoppedWhileConnecting
 
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(Unavailable),
-        wait=wait_exponential(multiplier=0.25, max=3),
-        before_sleep=report,
-        sleep=pause,
-    ):
-        with attempt:
-            await connect()
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_exponential(multiplier=0.25, max=3),
+            before_sleep=report,
+            sleep=pause,
+        ):
+            with attempt:
+                await _unless(stopping, connect)
+    finally:
+        stopping.cancel()
+
+
+async def _unless(
+    stopping: "asyncio.Future[Literal[True]]", connect: Callable[[], Awaitable[None]]
+) -> None:
+    """Connect, but give up at once when it is time to stop."""
+    connecting = asyncio.ensure_future(connect())
+    waiting: set[asyncio.Future[Any]] = {connecting, stopping}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if connecting.done():
+        return connecting.result()
+    connecting.cancel()
+    await asyncio.wait({connecting})
+    raise StoppedWhileConnecting

@@ -3,15 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any, Final
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from shared.domain.errors import Unavailable
 
 Check = Callable[[], Awaitable[None]]
 _CHECK_TIMEOUT = timedelta(seconds=2)
+_DOWN: Final[dict[int | str, dict[str, Any]]] = {
+    503: {
+        "description": "Something is missing; `down` names it and says why",
+        "content": {"application/json": {"example": {"ok": False, "down": {"MongoDB": "..."}}}},
+    }
+}
 
 
 class Health:
@@ -58,20 +65,24 @@ def health_router(health: Health, registry: CollectorRegistry) -> APIRouter:
 
     @router.get("/health/live", summary="The process runs and its event loop turns")
     async def live() -> dict[str, bool]:
+        """Answer without asking anything else; a process that does not answer needs a restart."""
         return {"ok": True}
 
-    @router.get("/health/ready", summary="Every dependency is there", responses={503: {}})
+    @router.get("/health/ready", summary="Every dependency is there", responses=_DOWN)
     async def ready() -> JSONResponse:
+        """Ask every dependency; while one is missing, send this service no requests."""
         troubles = await health.troubles()
         body = {"ok": not troubles, **({"down": troubles} if troubles else {})}
         return JSONResponse(body, status_code=503 if troubles else 200)
 
-    @router.get("/health", summary="Short for /health/ready", responses={503: {}})
+    @router.get("/health", summary="Short for /health/ready", responses=_DOWN)
     async def overall() -> JSONResponse:
+        """Answer as /health/ready does."""
         return await ready()
 
-    @router.get("/metrics", summary="Prometheus metrics")
+    @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
     async def metrics() -> Response:
+        """Return the counters and gauges of this process in the text format of Prometheus."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

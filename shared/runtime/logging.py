@@ -1,6 +1,7 @@
 """Log lines: one stable `event` key each, for a machine as JSON, for a person on the console."""
 
 import logging
+import os
 import sys
 from typing import Any, Literal, TextIO, cast
 
@@ -40,7 +41,9 @@ def configure_logging(
 
 
 def _console() -> list[Processor]:
-    return [_shorten_time, structlog.dev.ConsoleRenderer(pad_event_to=24, pad_level=False)]
+    colours = "NO_COLOR" not in os.environ and ("FORCE_COLOR" in os.environ or sys.stdout.isatty())
+    renderer = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24, pad_level=False)
+    return [_shorten_time, renderer]
 
 
 def _json() -> list[Processor]:

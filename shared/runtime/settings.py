@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.domain.durations import Duration
@@ -18,6 +18,15 @@ from shared.domain.errors import Misconfigured
 from shared.domain.progress import Timing
 
 Count = Annotated[int, Field(ge=1)]
+_LAST_PORT = 65535
+
+
+def _check_servers(servers: str) -> str:
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
+            raise ValueError(f"'{server}' must be host:port, such as 127.0.0.1:9092")
+    return servers
 
 
 class ServiceSettings(BaseSettings):
@@ -45,9 +54,9 @@ class ServiceSettings(BaseSettings):
         Duration, Field(description="How long one database operation may take.")
     ] = timedelta(seconds=10)
 
-    kafka_bootstrap_servers: Annotated[str, Field(description="Kafka, as host:port,….")] = (
-        "127.0.0.1:9092"
-    )
+    kafka_bootstrap_servers: Annotated[
+        str, AfterValidator(_check_servers), Field(description="Kafka, as host:port,….")
+    ] = "127.0.0.1:9092"
     kafka_topic_prefix: Annotated[
         str, Field(description="Put before every topic and group name.")
     ] = ""
@@ -65,11 +74,21 @@ class ServiceSettings(BaseSettings):
     kafka_session_timeout: Annotated[
         Duration, Field(description="After how long a silent runner loses its partitions.")
     ] = timedelta(seconds=10)
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_sasl_username: str | None = None
-    kafka_sasl_password: SecretStr | None = None
-    kafka_ssl_ca_file: Path | None = None
+    kafka_security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Field(description="How connections to Kafka are secured."),
+    ] = "PLAINTEXT"
+    kafka_sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Field(description="How the services log in, with a SASL protocol."),
+    ] = "PLAIN"
+    kafka_sasl_username: Annotated[str | None, Field(description="The name to log in with.")] = None
+    kafka_sasl_password: Annotated[
+        SecretStr | None, Field(description="The password to log in with.")
+    ] = None
+    kafka_ssl_ca_file: Annotated[
+        Path | None, Field(description="Certificates to trust, instead of the system's.")
+    ] = None
 
     poll_interval: Annotated[
         Duration, Field(description="How often the scheduler asks the database what is due.")
@@ -99,6 +118,12 @@ class ServiceSettings(BaseSettings):
             raise ValueError("RETENTION must be at least 24h, as long as an Idempotency-Key lives")
         if self.poll_interval <= timedelta() or self.lease <= timedelta():
             raise ValueError("POLL_INTERVAL and LEASE must be longer than 0")
+        named = self.kafka_sasl_username and self.kafka_sasl_password
+        if self.kafka_security_protocol.startswith("SASL") and not named:
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL {self.kafka_security_protocol} needs "
+                "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+            )
         return self
 
     @property

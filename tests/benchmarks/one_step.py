@@ -2,72 +2,72 @@
 
 import asyncio
 import time
-from datetime import UTC, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import httpx
 
 from shared.adapters.mongo.connection import MongoConnection, MongoSettings
-from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.adapters.system.clock import SystemClock
-from shared.domain.workflow import create
 from tests.benchmarks.platform import Platform, platform
+from tests.benchmarks.result import Result
 from tests.benchmarks.usage import UsageMeter
-from tests.support.builders import CATALOGUE, TENANT, definition
+from tests.support.builders import CATALOGUE
+from tests.support.load import add_due_workflows
 
-_LEAD = timedelta(seconds=7)
-_DEADLINE_SECONDS = 180
+COUNT: Final = 20_000
+_LATER: Final = timedelta(hours=4)
+_LEAD: Final = timedelta(seconds=8)
+_DEADLINE_SECONDS: Final = 180
 
 
-async def measure(count: int) -> dict[str, Any]:
+async def measure() -> Result:
     """Return the rate from the common instant to the last recorded completion."""
     with platform() as running:
         settings = MongoSettings(running.mongodb_uri, "workflows", timedelta(seconds=30))
         mongo = MongoConnection(settings, "benchmark")
         await mongo.open()
         try:
-            return await _measure(running, mongo, count)
+            return await _measure(running, mongo)
         finally:
             await mongo.close()
 
 
-async def _measure(running: Platform, mongo: MongoConnection, count: int) -> dict[str, Any]:
+async def _measure(running: Platform, mongo: MongoConnection) -> Result:
     clock = SystemClock()
     await clock.follow(mongo.server_time)
-    workflows = MongoWorkflows(mongo, CATALOGUE)
-    names = iter(range(count))
-
-    async def add_some() -> None:
-        for number in names:
-            made = create(TENANT, definition(f"bench-{number}", interval="8h"), 1, clock.now())
-            await workflows.add_version(TENANT, made.definition, 1)
-            await workflows.add(made)
-
-    await asyncio.gather(*(add_some() for _ in range(32)))
+    action = {"type": "log", "message": "hello"}
+    await add_due_workflows(mongo, CATALOGUE, COUNT, clock.now() + _LATER, [action])
     due = clock.now() + _LEAD
     await mongo.workflows.update_many({}, {"$set": {"trigger.nextRunAt": due}})
     meter = UsageMeter.start(running.processes)
-    await _await_completion(running, count)
+    await clock.sleep_until(due)
+    await _await_completion(running)
     usage = meter.read()
-    last = await mongo.executions.find_one({}, sort=[("finishedAt", -1)])
-    completed = await mongo.executions.count_documents({"status": "completed"})
-    if last is None or completed != count:
-        raise RuntimeError(f"{completed} of {count} executions completed")
-    seconds = (last["finishedAt"].replace(tzinfo=UTC) - due).total_seconds()
-    return {
-        "executions": count,
+    seconds = (await _last_completion(mongo) - due).total_seconds()
+    figures = {
+        "executions": COUNT,
         "seconds": round(seconds, 3),
-        "executions_per_second": round(count / seconds, 1),
-        "processes": usage,
+        "executions_per_second": round(COUNT / seconds, 1),
     }
+    return Result("one_step", figures, usage)
 
 
-async def _await_completion(running: Platform, count: int) -> None:
+async def _last_completion(mongo: MongoConnection) -> datetime:
+    completed = await mongo.executions.count_documents({"status": "completed"})
+    last = await mongo.executions.find_one({}, sort=[("finishedAt", -1)])
+    if last is None or completed != COUNT:
+        raise RuntimeError(f"{completed} of {COUNT} executions completed")
+    finished: datetime = last["finishedAt"]
+    return finished.replace(tzinfo=UTC)
+
+
+async def _await_completion(running: Platform) -> None:
     deadline = time.monotonic() + _DEADLINE_SECONDS
     async with httpx.AsyncClient() as client:
         while time.monotonic() < deadline:
             page = await client.get(f"{running.services['runner'].url}/metrics")
-            if _completed(page.text) >= count:
+            if _completed(page.text) >= COUNT:
                 return
             await asyncio.sleep(0.25)
     raise RuntimeError(f"not done within {_DEADLINE_SECONDS} s")

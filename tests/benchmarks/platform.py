@@ -1,5 +1,6 @@
 """A platform of its own for each benchmark: servers and services, as processes."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from local.broker import EmbeddedBroker
 from local.mongod import EmbeddedMongo
 from local.processes import ChildProcess, free_port
 from local.services import EMBEDDED_BROKER, SERVICES, ServiceProcess, await_ready, service_process
+from tests.support.servers import ROOT
+from tests.support.stack import PLUGIN
 
 _READY_SECONDS = 60
 
@@ -48,6 +51,7 @@ def platform(runners: int = 1) -> Iterator[Platform]:
             "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
             "HTTP_ALLOW_PRIVATE_ADDRESSES": "true",
             "LOG_FORMAT": "json",
+            "PYTHONPATH": os.pathsep.join([str(PLUGIN), str(ROOT)]),
         }
         services = _start_services(stack, directory, env, runners)
         processes = {name: _process(service.process) for name, service in services.items()}

@@ -10,7 +10,6 @@ from shared.domain import transitions
 from shared.domain.execution import (
     ErrorCategory,
     EventType,
-    Execution,
     Failure,
     Skip,
     SkipReason,
@@ -21,23 +20,11 @@ from shared.ports.executions import (
     Change,
     ExecutionQuery,
     ExecutionRepository,
-    RecordOutcome,
 )
+from tests.contract.steps import claimed, stored
 from tests.support.builders import NOW, SECOND, TENANT, lease, queued
 
 RETENTION = timedelta(days=30)
-
-
-async def _claimed(executions: ExecutionRepository, execution: Execution) -> Execution:
-    await executions.add([execution])
-    (won,) = (await executions.claim([execution.id], lease(), NOW)).won
-    return won
-
-
-async def _stored(executions: ExecutionRepository, execution: Execution) -> Execution:
-    found = await executions.get(execution.tenant, execution.id)
-    assert found is not None
-    return found
 
 
 async def test_an_added_execution_reads_back_equal(executions: ExecutionRepository) -> None:
@@ -88,41 +75,42 @@ async def test_a_claim_does_what_the_transition_says(executions: ExecutionReposi
     claim = await executions.claim([before.id, before.id, "nobody"], lease(), now)
     assert [e.id for e in claim.won] == [before.id]
     assert claim.unknown == 1
-    assert await _stored(executions, before) == transitions.claim(before, lease(), now)
+    assert await stored(executions, before) == transitions.claim(before, lease(), now)
 
 
 async def test_a_claim_takes_a_pending_execution_only_after_its_backoff(
     executions: ExecutionRepository,
 ) -> None:
-    won = await _claimed(executions, queued())
+    won = await claimed(executions, queued())
     at = NOW + 5 * SECOND
     await executions.record([Change(won, transitions.schedule_retry(won, at, NOW))])
     early = await executions.claim([won.id], lease("t2"), at - SECOND)
     assert early.won == ()
     late = await executions.claim([won.id], lease("t2"), at)
     assert [e.status for e in late.won] == [Status.RUNNING]
-    stored = await _stored(executions, won)
-    assert stored.next_attempt_at is None
-    assert stored.recoveries == 0
+    found = await stored(executions, won)
+    assert found.next_attempt_at is None
+    assert found.recoveries == 0
 
 
 async def test_a_claim_takes_over_an_expired_lease_as_a_recovery(
     executions: ExecutionRepository,
 ) -> None:
-    won = await _claimed(executions, queued())
+    won = await claimed(executions, queued())
     until = NOW + 30 * SECOND
     refused = await executions.claim([won.id], lease("t2"), until - timedelta(milliseconds=1))
     assert refused.won == ()
     claim = await executions.claim([won.id], lease("t2", "other", until + 30 * SECOND), until)
     assert [e.recoveries for e in claim.won] == [1]
-    stored = await _stored(executions, won)
-    assert [e.type for e in stored.history] == [
+    found = await stored(executions, won)
+    assert [e.type for e in found.history] == [
         EventType.QUEUED,
         EventType.CLAIMED,
         EventType.RECOVERED,
     ]
-    assert stored.history[-1].runner == "other"
-    assert stored.started_at == NOW
+    assert claim.recovered == 1
+    assert found.history[-1].runner == "other"
+    assert found.started_at == NOW
 
 
 async def test_repeating_a_claim_with_its_token_wins_the_same_again(
@@ -133,14 +121,14 @@ async def test_repeating_a_claim_with_its_token_wins_the_same_again(
     first = await executions.claim(ids[:1], lease(), NOW)
     again = await executions.claim(ids, lease(), NOW)
     assert {e.id for e in again.won} == set(ids)
-    assert (await _stored(executions, first.won[0])).seq == 2
+    assert (await stored(executions, first.won[0])).seq == 2
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
 async def test_a_finished_execution_is_never_claimed(
     executions: ExecutionRepository, status: str
 ) -> None:
-    won = await _claimed(executions, queued())
+    won = await claimed(executions, queued())
     endings = {
         "completed": transitions.complete(won, NOW, RETENTION),
         "failed": transitions.fail(won, Failure(ErrorCategory.PERMANENT, "no"), NOW, RETENTION),
@@ -155,107 +143,22 @@ async def test_a_finished_execution_is_never_claimed(
 async def test_renewing_moves_the_lease_and_tells_what_is_lost(
     executions: ExecutionRepository,
 ) -> None:
-    mine = await _claimed(executions, queued("1"))
+    mine = await claimed(executions, queued("1"))
     theirs = queued("2", "other")
     await executions.add([theirs])
     await executions.claim([theirs.id], lease("t2", "other-runner"), NOW)
     until = NOW + 60 * SECOND
     lost = await executions.renew("runner", [mine.id, theirs.id, "nobody"], until)
     assert lost == {theirs.id, "nobody"}
-    stored = await _stored(executions, mine)
-    assert stored.lease is not None
-    assert stored.lease.until == stored.wake_at == until
-    assert stored.seq == mine.seq
+    found = await stored(executions, mine)
+    assert found.lease is not None
+    assert found.lease.until == found.wake_at == until
+    assert found.seq == mine.seq
     assert await executions.renew("runner", [mine.id], until) == frozenset()
 
 
-async def test_a_change_is_applied_once_with_its_events(executions: ExecutionRepository) -> None:
-    won = await _claimed(executions, queued())
-    done = transitions.complete_action(
-        won, "log-1", started_at=NOW, output={"$set": {"a.b": 1}}, now=NOW + SECOND
-    )
-    ended = transitions.complete(done, NOW + SECOND, RETENTION)
-    change = Change(won, ended)
-    assert await executions.record([change]) == [RecordOutcome.APPLIED]
-    stored = await _stored(executions, won)
-    assert stored == replace(ended, history=stored.history)
-    assert [e.type for e in stored.history] == [
-        EventType.QUEUED,
-        EventType.CLAIMED,
-        EventType.ACTION_COMPLETED,
-        EventType.COMPLETED,
-    ]
-    assert stored.actions["log-1"].output == {"$set": {"a.b": 1}}
-    assert await executions.record([change]) == [RecordOutcome.APPLIED]
-    assert await executions.get(TENANT, won.id) == stored
-
-
-async def test_a_step_leaves_the_renewed_lease_alone(executions: ExecutionRepository) -> None:
-    won = await _claimed(executions, queued())
-    until = NOW + 60 * SECOND
-    await executions.renew("runner", [won.id], until)
-    first = transitions.complete_action(won, "a", started_at=NOW, output=1, now=NOW)
-    assert await executions.record([Change(won, first)]) == [RecordOutcome.APPLIED]
-    assert await executions.record([Change(won, first)]) == [RecordOutcome.APPLIED]
-    second = transitions.complete_action(first, "b", started_at=NOW, output=2, now=NOW)
-    assert await executions.record([Change(first, second)]) == [RecordOutcome.APPLIED]
-    stored = await _stored(executions, won)
-    assert stored.wake_at == until
-    assert {key: state.output for key, state in stored.actions.items()} == {"a": 1, "b": 2}
-
-
-async def test_a_late_result_is_refused_by_the_fence(executions: ExecutionRepository) -> None:
-    stale = await _claimed(executions, queued())
-    later = NOW + 31 * SECOND
-    await executions.claim([stale.id], lease("t2", "other", later + 30 * SECOND), later)
-    late = Change(stale, transitions.complete(stale, later, RETENTION))
-    before = await _stored(executions, stale)
-    assert await executions.record([late]) == [RecordOutcome.REFUSED]
-    assert await executions.get(TENANT, stale.id) == before
-
-
-async def test_a_result_after_a_cancellation_is_refused(executions: ExecutionRepository) -> None:
-    won = await _claimed(executions, queued())
-    cancelled = Change(won, transitions.cancel(won, NOW, RETENTION))
-    assert await executions.record([cancelled]) == [RecordOutcome.APPLIED]
-    step = transitions.complete_action(won, "a", started_at=NOW, output=1, now=NOW)
-    late = transitions.complete(step, NOW, RETENTION)
-    assert await executions.record([Change(won, late)]) == [RecordOutcome.REFUSED]
-    assert (await _stored(executions, won)).status is Status.CANCELLED
-
-
-async def test_cancelling_what_a_runner_took_meanwhile_is_refused(
-    executions: ExecutionRepository,
-) -> None:
-    execution = queued()
-    await _claimed(executions, execution)
-    stale = Change(execution, transitions.cancel(execution, NOW, RETENTION))
-    assert await executions.record([stale]) == [RecordOutcome.REFUSED]
-
-
-@pytest.mark.parametrize(
-    "output",
-    [2**70, "\ud800", {"a\0b": 1}, "x" * (20 * 2**20), {"deep": {1, 2}}],
-    ids=["int70", "surrogate", "nul-key", "20MB", "a-set"],
-)
-async def test_an_output_that_cannot_be_stored_fails_alone(
-    executions: ExecutionRepository, output: Any
-) -> None:
-    changes = []
-    for name, value in {"1": "fine", "2": output, "3": "fine"}.items():
-        won = await _claimed(executions, queued(name, f"w{name}"))
-        done = transitions.complete_action(won, "a", started_at=NOW, output=value, now=NOW)
-        changes.append(Change(won, transitions.complete(done, NOW, RETENTION)))
-    assert await executions.record(changes) == [
-        RecordOutcome.APPLIED,
-        RecordOutcome.UNSERIALISABLE,
-        RecordOutcome.APPLIED,
-    ]
-    assert (await _stored(executions, changes[1].before)).status is Status.RUNNING
-
-
 async def test_finishing_frees_the_workflow(executions: ExecutionRepository) -> None:
-    won = await _claimed(executions, queued("1"))
+    won = await claimed(executions, queued("1"))
     assert await executions.add([queued("2")]) == [AddOutcome.BUSY]
     await executions.record([Change(won, transitions.complete(won, NOW, RETENTION))])
     assert await executions.add([queued("2")]) == [AddOutcome.ADDED]
@@ -294,7 +197,7 @@ async def test_postponing_moves_only_what_is_still_due(executions: ExecutionRepo
 
 
 async def test_a_claim_starts_the_resends_anew(executions: ExecutionRepository) -> None:
-    won = await _claimed(executions, queued(resends=4))
+    won = await claimed(executions, queued(resends=4))
     assert won.resends == 0
 
 

@@ -80,7 +80,8 @@ class ApacheKafka:
             port=self.port, controller=free_port(), data=self._directory / "data"
         )
         self._config.write_text(properties)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The first bits of zero: an id that begins with "-" reads as an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         subprocess.run(
             [
                 *("java", "-cp", self._classpath, "kafka.tools.StorageTool"),

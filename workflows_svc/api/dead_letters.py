@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from shared.contracts.api import DeadLetterView, Page, dead_letter_view
 from shared.ports.dead_letters import DeadLetterStatus
-from workflows_svc.api.problems import responses
+from workflows_svc.api.problems import STORED, responses
 from workflows_svc.api.requests import (
     CursorText,
     Limit,
@@ -16,13 +16,12 @@ from workflows_svc.api.requests import (
 )
 from workflows_svc.api.services import Wired
 
-router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
+router = APIRouter(prefix="/dead-letters", tags=["dead letters"], responses=STORED)
 
 
 @router.get(
     "",
     response_model_exclude_none=True,
-    responses=responses(HTTPStatus.UNPROCESSABLE_ENTITY),
     dependencies=[Depends(known_parameters("status", "limit", "cursor"))],
     summary="List messages that no runner could understand, newest first",
 )
@@ -37,7 +36,7 @@ async def list_dead_letters(
     page = found[:limit]
     more = len(found) > limit
     return Page(
-        items=[dead_letter_view(letter) for letter in page],
+        items=[dead_letter_view(letter, whole=False) for letter in page],
         next_cursor=encode_cursor(page[-1].received_at, page[-1].id) if more else None,
     )
 
@@ -56,7 +55,7 @@ async def read(letter_id: str, wired: Wired) -> DeadLetterView:
 @router.post(
     "/{letter_id}/requeue",
     response_model_exclude_none=True,
-    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     summary="Put a dead letter back onto its topic",
 )
 async def requeue(letter_id: str, wired: Wired) -> DeadLetterView:

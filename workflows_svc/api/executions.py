@@ -14,11 +14,12 @@ from shared.contracts.api import (
     execution_summary,
     execution_view,
 )
+from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.execution import Status
 from shared.domain.identity import DEFAULT_TENANT
 from shared.domain.instants import instant
 from shared.ports.executions import ExecutionQuery
-from workflows_svc.api.problems import responses
+from workflows_svc.api.problems import STORED, responses
 from workflows_svc.api.requests import (
     CursorText,
     Limit,
@@ -28,14 +29,13 @@ from workflows_svc.api.requests import (
 )
 from workflows_svc.api.services import Wired
 
-router = APIRouter(prefix="/executions", tags=["executions"])
+router = APIRouter(prefix="/executions", tags=["executions"], responses=STORED)
 _PARAMETERS = ("workflowId", "status", "from", "to", "limit", "cursor")
 
 
 @router.get(
     "",
     response_model_exclude_none=True,
-    responses=responses(HTTPStatus.UNPROCESSABLE_ENTITY),
     dependencies=[Depends(known_parameters(*_PARAMETERS))],
     summary="List executions, newest first",
 )
@@ -96,4 +96,8 @@ async def cancel(execution_id: str, wired: Wired) -> ExecutionView:
 
 
 def _instant(value: datetime | None) -> datetime | None:
-    return instant(value) if value else None
+    try:
+        return instant(value) if value else None
+    except OverflowError as error:
+        said = "lies before the first or after the last instant there is in UTC"
+        raise InvalidInput([FieldProblem("query", said)]) from error

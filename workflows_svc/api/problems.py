@@ -86,6 +86,10 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {s.value: {"description": s.phrase, "content": content} for s in statuses}
 
 
+STORED: Final = responses(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+"""What any route may answer that takes parameters and needs the database."""
+
+
 async def _platform_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PlatformError)
     if isinstance(error, RequestProblem):
@@ -142,6 +146,8 @@ def _members(error: PlatformError) -> dict[str, Any]:
             members["executionId"] = error.execution_id
             members["nextAttemptAt"] = format_instant(at) if at else None
             members["retriesLeft"] = error.retries_left
+        case WorkflowDisabled():
+            members["workflowId"] = error.workflow_id
         case WorkflowExists():
             members["version"] = error.version
         case VersionMismatch():

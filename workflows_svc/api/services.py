@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from shared.domain.catalogue import ActionCatalogue
 from shared.domain.errors import Unavailable
 from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.queries import Queries
+from workflows_svc.use_cases.remove import RemoveWorkflow
 from workflows_svc.use_cases.trigger import TriggerWorkflow
 
 
@@ -18,15 +18,15 @@ from workflows_svc.use_cases.trigger import TriggerWorkflow
 class Services:
     """The use cases behind the API."""
 
-    catalogue: ActionCatalogue
     define: DefineWorkflows
     trigger: TriggerWorkflow
+    remove: RemoveWorkflow
     cancel: CancelExecution
     queries: Queries
     dead_letters: HandleDeadLetters
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """Return the use cases. Raises Unavailable while the service still waits for MongoDB."""
     found: Services | None = getattr(request.app.state, "services", None)
     if found is None:

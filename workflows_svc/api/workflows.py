@@ -12,7 +12,7 @@ from shared.domain.identity import DEFAULT_TENANT
 from shared.domain.workflow import TriggerStatus
 from shared.ports.workflows import WorkflowQuery
 from workflows_svc.api import examples
-from workflows_svc.api.problems import responses
+from workflows_svc.api.problems import STORED, responses
 from workflows_svc.api.requests import (
     Body,
     CursorText,
@@ -25,14 +25,18 @@ from workflows_svc.api.requests import (
 )
 from workflows_svc.api.services import Services, Wired
 
-_INVALID: Final = (
+_UNREADABLE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+_CHANGED_BY_OTHERS: Final = (
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
 )
 
-router = APIRouter(prefix="/workflows", tags=["workflows"])
+router = APIRouter(prefix="/workflows", tags=["workflows"], responses=STORED)
 
 
 @router.post(
@@ -41,7 +45,7 @@ router = APIRouter(prefix="/workflows", tags=["workflows"])
     response_model_exclude_none=True,
     responses={
         200: {"model": WorkflowView, "description": "It exists with this very definition"},
-        **responses(*_INVALID, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+        **responses(*_UNREADABLE, HTTPStatus.CONFLICT),
     },
     openapi_extra=examples.definition_body(),
     summary="Create a workflow",
@@ -57,7 +61,6 @@ async def create(body: Body, wired: Wired, response: Response) -> WorkflowView:
 @router.get(
     "",
     response_model_exclude_none=True,
-    responses=responses(HTTPStatus.UNPROCESSABLE_ENTITY),
     dependencies=[Depends(known_parameters("triggerType", "status", "limit", "cursor"))],
     summary="List workflows by id",
 )
@@ -100,7 +103,7 @@ async def read(workflow_id: str, wired: Wired, response: Response) -> WorkflowVi
 @router.put(
     "/{workflow_id}",
     response_model_exclude_none=True,
-    responses=responses(*_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
+    responses=responses(*_UNREADABLE, *_CHANGED_BY_OTHERS),
     openapi_extra=examples.definition_body(),
     summary="Replace a workflow's definition",
 )
@@ -115,7 +118,7 @@ async def replace(
 @router.patch(
     "/{workflow_id}",
     response_model_exclude_none=True,
-    responses=responses(*_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
+    responses=responses(*_UNREADABLE, *_CHANGED_BY_OTHERS),
     openapi_extra=examples.enabled_body(),
     summary="Enable or disable a workflow",
 )
@@ -131,7 +134,7 @@ async def patch(
 @router.delete(
     "/{workflow_id}",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
+    responses=responses(HTTPStatus.BAD_REQUEST, *_CHANGED_BY_OTHERS),
     dependencies=[Depends(known_parameters("cancel"))],
     summary="Delete a workflow",
 )
@@ -142,17 +145,13 @@ async def delete(
     cancel: Annotated[bool, Query(description="Also cancel its unfinished execution.")] = False,  # noqa: FBT002 - a query parameter
 ) -> None:
     """Stop all further fires. The history stays; an unfinished execution ends by itself."""
-    await wired.define.delete(DEFAULT_TENANT, workflow_id, if_match)
-    if cancel:
-        await wired.cancel.active_of(DEFAULT_TENANT, workflow_id)
+    await wired.remove(DEFAULT_TENANT, workflow_id, if_match, cancel=cancel)
 
 
 @router.post(
     "/{workflow_id}/trigger",
     status_code=HTTPStatus.ACCEPTED,
-    responses=responses(
-        *_INVALID, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE
-    ),
+    responses=responses(*_UNREADABLE, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     openapi_extra=examples.input_body(),
     summary="Run a workflow now",
 )

@@ -40,14 +40,15 @@ class CancelExecution:
                 return cancelled
         raise Conflict(f"Execution '{execution_id}' changes faster than it can be cancelled.")
 
-    async def active_of(self, tenant: str, workflow_id: str) -> None:
-        """Cancel the unfinished execution of a workflow, if there is one."""
+    async def active_of(self, tenant: str, workflow_id: str) -> bool:
+        """Cancel the unfinished execution of a workflow; False if there is none."""
         key = workflow_key(tenant, workflow_id)
         active = (await self.executions.active([key])).get(key)
         if active is None:
-            return
+            return False
         try:
             await self(tenant, active.id)
         except ExecutionFinished:
             # It ended by itself in the meantime, which is what was wanted.
-            return
+            return False
+        return True

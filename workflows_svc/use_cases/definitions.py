@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
 
 from shared.domain import workflow as workflows
-from shared.domain.catalogue import ActionCatalogue
+from shared.domain.catalogue import ActionCatalogue, normalised
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.errors import (
     Conflict,
@@ -18,12 +19,14 @@ from shared.domain.errors import (
     WorkflowExists,
 )
 from shared.domain.execution import Skip, SkipReason
-from shared.domain.occurrences import skipped_occurrence
+from shared.domain.identity import fingerprint
+from shared.domain.occurrences import recorded_until, skipped_occurrence
 from shared.domain.progress import Timing
-from shared.domain.workflow import Workflow
+from shared.domain.schedule import Missed, missed_after
+from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.bus import WorkflowChanged
 from shared.ports.clock import Clock
-from shared.ports.executions import ExecutionRepository
+from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.workflows import WorkflowRepository
 
 _ATTEMPTS: Final = 20
@@ -49,7 +52,7 @@ class DefineWorkflows:
         for _ in range(_ATTEMPTS):
             existing = await self.workflows.get(tenant, definition.workflow_id)
             if existing and existing.deleted_at is None:
-                if existing.definition == definition:
+                if _is_same(existing.definition, definition):
                     return existing, False
                 raise WorkflowExists(existing.id, existing.version)
             version = await self._keep_version(
@@ -72,7 +75,7 @@ class DefineWorkflows:
         for _ in range(_ATTEMPTS):
             current = await self.get(tenant, workflow_id)
             _check_version(current, if_match)
-            if current.definition == definition:
+            if _is_same(current.definition, definition):
                 return current
             version = await self._keep_version(tenant, definition, current.version + 1)
             changed = workflows.redefine(current, definition, version, self.clock.now())
@@ -136,14 +139,34 @@ class DefineWorkflows:
         changed, missed = workflows.enable(current, now)
         due = workflows.due_workflow(current)
         if missed and due:
-            reason = Skip(SkipReason.DISABLED, missed.first, missed.last, missed.count)
-            await self.executions.add([skipped_occurrence(due, reason, now, self.timing)])
+            await self._record_missed(due, missed, now)
         return changed
+
+    async def _record_missed(self, due: DueWorkflow, missed: Missed, now: datetime) -> None:
+        """Record what was missed while off, behind what is on record already.
+
+        Its first instants may be: fired just before, or recorded by a call that crashed.
+        """
+        rest: Missed | None = missed
+        while rest:
+            reason = Skip(SkipReason.DISABLED, rest.first, rest.last, rest.count)
+            record = skipped_occurrence(due, reason, now, self.timing)
+            (outcome,) = await self.executions.add([record])
+            if outcome is AddOutcome.ADDED:
+                return
+            there = await self.executions.get(due.tenant, record.id)
+            until = recorded_until(there, rest.first)
+            rest = missed_after(until, rest.last, due.interval)
 
     def _announce(self, workflow: Workflow) -> None:
         if workflow.enabled and workflow.next_run_at is not None:
             notice = WorkflowChanged(workflow.tenant, workflow.id, workflow.next_run_at)
             self.announce(notice)
+
+
+def _is_same(one: WorkflowDefinition, other: WorkflowDefinition) -> bool:
+    """Compare as JSON: the order of members means nothing, and true is not 1."""
+    return fingerprint(normalised(one)) == fingerprint(normalised(other))
 
 
 def _with_id(document: JsonValue, workflow_id: str) -> JsonValue:

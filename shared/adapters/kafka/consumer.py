@@ -147,6 +147,14 @@ class WatchedConsumer:
         consumer, self._consumer = self._consumer, None
         self._stray.clear()
         if consumer is not None:
-            with suppress(Unavailable, TimeoutError), translated():
-                async with asyncio.timeout(self._settings.request_timeout.total_seconds()):
-                    await consumer.stop()
+            await self._stop(consumer)
+
+    async def _stop(self, consumer: AIOKafkaConsumer) -> None:
+        """Stop a consumer in a task of its own: away from its broker it ends as if cancelled."""
+        stopping = asyncio.ensure_future(consumer.stop())
+        await asyncio.wait({stopping}, timeout=self._settings.request_timeout.total_seconds())
+        if not stopping.done():
+            stopping.cancel()
+        elif not stopping.cancelled():
+            with suppress(Unavailable), translated():
+                stopping.result()

@@ -17,6 +17,8 @@ _MAX_NOTICES = 500
 _NOTICE_WAIT = timedelta(milliseconds=100)
 """A notice may be this late; asking more often would cost an idle machine for nothing."""
 
+_LAST_MILLISECOND = 253_402_300_799_000
+
 
 class KafkaRequestSubscriber:
     """The RequestSubscriber of production."""
@@ -78,7 +80,12 @@ def _record(record: ConsumerRecord) -> Record:
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        timestamp=datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+        timestamp=_instant(record.timestamp),
         key=record.key,
         value=record.value or b"",
     )
+
+
+def _instant(milliseconds: int) -> datetime:
+    """Return a record's timestamp; its producer may have set anything."""
+    return datetime.fromtimestamp(min(max(milliseconds, 0), _LAST_MILLISECOND) / 1000, UTC)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.execution import UNFINISHED, Execution, Lease
+from shared.domain.execution import UNFINISHED, EventType, Execution, Lease
 from shared.domain.storable import MAX_DOCUMENT, problems_in, size_of
 from shared.domain.transitions import claim, is_claimable
 from shared.ports.executions import (
@@ -44,7 +44,8 @@ class MemoryExecutions:
                 self._put(claim(execution, lease, now))
         mine = (self._by_id[e.id] for e in known)
         won = tuple(e for e in mine if e.lease and e.lease.token == lease.token)
-        return Claim(won=won, unknown=len(set(ids)) - len(known))
+        recovered = sum(e.history[-1].type is EventType.RECOVERED for e in won)
+        return Claim(won=won, unknown=len(set(ids)) - len(known), recovered=recovered)
 
     async def renew(self, owner: str, ids: Collection[str], until: datetime) -> frozenset[str]:
         """See ExecutionRepository.renew."""
@@ -141,7 +142,9 @@ class MemoryExecutions:
 
 def _was_applied(stored: Execution | None, change: Change) -> RecordOutcome:
     token = _token(change.before)
-    if stored is None or token is None or stored.seq != change.after.seq:
+    if stored is None or token is None:
+        return RecordOutcome.REFUSED
+    if (stored.seq, stored.status) != (change.after.seq, change.after.status):
         return RecordOutcome.REFUSED
     mine = token in {_token(stored), stored.last_token}
     return RecordOutcome.APPLIED if mine else RecordOutcome.REFUSED
@@ -149,7 +152,8 @@ def _was_applied(stored: Execution | None, change: Change) -> RecordOutcome:
 
 def _is_storable(execution: Execution) -> bool:
     outputs = [state.output for state in execution.actions.values()]
-    if any(next(problems_in(output), None) for output in outputs):
+    said = execution.error.message if execution.error else None
+    if any(next(problems_in(value), None) for value in [*outputs, said]):
         return False
     return sum(size_of(output) for output in outputs) < MAX_DOCUMENT
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shared.domain.catalogue import definition_text
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.identity import workflow_key
 from shared.domain.workflow import DueWorkflow, Workflow, due_workflow
@@ -20,7 +21,8 @@ class MemoryWorkflows:
     async def add_version(self, tenant: str, definition: WorkflowDefinition, version: int) -> bool:
         """See WorkflowRepository.add_version."""
         ref = VersionRef(tenant, definition.workflow_id, version)
-        return self._versions.setdefault(ref, definition) == definition
+        kept = self._versions.setdefault(ref, definition)
+        return definition_text(kept) == definition_text(definition)
 
     async def versions(
         self, refs: Collection[VersionRef]

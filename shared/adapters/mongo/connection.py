@@ -1,15 +1,23 @@
 """Connecting to MongoDB, and making sure of the indexes that the promises rest on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+import pymongo
 from beanie import init_beanie
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import (
+    ConfigurationError,
+    DuplicateKeyError,
+    InvalidName,
+    OperationFailure,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -26,6 +34,8 @@ from shared.adapters.mongo.errors import translated
 from shared.domain.errors import Misconfigured
 
 Raw = dict[str, Any]
+_GOODBYE_SECONDS: Final = 2
+_LOGIN_FAILED, _NOT_ALLOWED = 18, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +51,27 @@ class MongoConnection:
     """One client of one database. `open` may be repeated until MongoDB answers."""
 
     def __init__(self, settings: MongoSettings, service: str) -> None:
-        self._client: AsyncMongoClient[Raw] = AsyncMongoClient(
-            settings.uri,
-            appname=service,
-            tz_aware=True,
-            tzinfo=UTC,
-            timeoutMS=int(settings.timeout / timedelta(milliseconds=1)),
-            connectTimeoutMS=2_000,
-            retryWrites=True,
-            maxPoolSize=100,
-        )
-        self._database: AsyncDatabase[Raw] = self._client.get_database(
-            settings.database,
-            write_concern=WriteConcern(w="majority", j=True),
-            read_concern=ReadConcern("majority"),
-        )
+        try:
+            self._client: AsyncMongoClient[Raw] = AsyncMongoClient(
+                settings.uri,
+                appname=service,
+                tz_aware=True,
+                tzinfo=UTC,
+                timeoutMS=int(settings.timeout / timedelta(milliseconds=1)),
+                connectTimeoutMS=2_000,
+                retryWrites=True,
+                maxPoolSize=100,
+            )
+            self._database: AsyncDatabase[Raw] = self._client.get_database(
+                settings.database,
+                write_concern=WriteConcern(w="majority", j=True),
+                read_concern=ReadConcern("majority"),
+            )
+        except (InvalidName, ConfigurationError) as error:
+            raise Misconfigured(
+                f"MONGODB_URI or MONGODB_DATABASE is wrong: {error}. "
+                "An address looks like mongodb://127.0.0.1:27017/?replicaSet=rs0."
+            ) from error
 
     @property
     def executions(self) -> AsyncCollection[Raw]:
@@ -92,7 +108,7 @@ class MongoConnection:
         Raises Unavailable while MongoDB does not answer, Misconfigured if it is
         no replica set or holds data that breaks a unique index.
         """
-        with translated():
+        with translated(), _naming_refusals():
             hello = await self._client.admin.command("hello")
             if "setName" not in hello:
                 raise Misconfigured(
@@ -117,8 +133,9 @@ class MongoConnection:
         return told
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._client.close()
+        """Close every connection. Saying goodbye to a server that is away is given up soon."""
+        with pymongo.timeout(_GOODBYE_SECONDS):
+            await self._client.close()
 
     async def drop(self) -> None:
         """Delete the whole database; for tests and benchmarks."""
@@ -148,3 +165,17 @@ class MongoConnection:
                 "The unique index on executions.activeKey is missing; without it a workflow could "
                 "run twice at once. Check that the database user may create indexes."
             )
+
+
+@contextmanager
+def _naming_refusals() -> Iterator[None]:
+    """Say that the user in MONGODB_URI may not log in, or not do what a service must."""
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code not in {_LOGIN_FAILED, _NOT_ALLOWED}:
+            raise
+        raise Misconfigured(
+            f"MongoDB refuses the user in MONGODB_URI: {error.details and error.details['errmsg']} "
+            "Check its name, password and authSource, and its right to read and write."
+        ) from error

@@ -121,6 +121,16 @@ class ExecutionDocument(Document):
                 name="by_time",
             ),
             IndexModel(
+                [
+                    ("tenant", ASCENDING),
+                    ("status", ASCENDING),
+                    ("createdAt", DESCENDING),
+                    ("_id", DESCENDING),
+                ],
+                name="unsuccessful",
+                partialFilterExpression={"status": {"$in": ["failed", "cancelled", "skipped"]}},
+            ),
+            IndexModel(
                 [("expiresAt", ASCENDING)],
                 name="retention",
                 expireAfterSeconds=0,

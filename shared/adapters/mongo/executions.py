@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
@@ -11,8 +12,14 @@ from shared.adapters.mongo.connection import Raw
 from shared.adapters.mongo.documents import DAWN
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import to_document, to_execution
-from shared.adapters.mongo.execution_writes import claim_update, claimable, operations, patch_of
-from shared.domain.execution import Execution, Lease, Status
+from shared.adapters.mongo.execution_writes import (
+    Patch,
+    claim_update,
+    claimable,
+    operations,
+    patch_of,
+)
+from shared.domain.execution import UNFINISHED, EventType, Execution, Lease, Status
 from shared.ports.executions import (
     AddOutcome,
     Change,
@@ -23,6 +30,9 @@ from shared.ports.executions import (
 )
 
 _DUPLICATE_KEY: Final = 11000
+_TOO_LARGE: Final = frozenset({10334, 17419, 17420})
+"""MongoDB's codes for a document that an update would make larger than 16 MiB."""
+
 _SUMMARY: Final = {"history": 0, "actions": 0, "input": 0}
 _WITHOUT_HISTORY: Final = {"history": 0}
 _WAKE: Final = {"tenant": 1, "workflowId": 1, "wakeAt": 1, "resends": 1}
@@ -52,16 +62,47 @@ class MongoExecutions:
         """See ExecutionRepository.claim."""
         asked = list(dict.fromkeys(ids))
         with translated():
-            await self._executions.update_many(claimable(asked, now), claim_update(lease, now))
-            found = await self._executions.find(
-                {"_id": {"$in": asked}, "lease.token": lease.token}, _WITHOUT_HISTORY
-            ).to_list()
+            found = await self._claim(asked, lease, now)
             unknown = 0
             if len(found) < len(asked):
                 unknown = len(asked) - await self._executions.count_documents(
                     {"_id": {"$in": asked}}
                 )
-        return Claim(won=tuple(map(to_execution, found)), unknown=unknown)
+            won = tuple(map(to_execution, found))
+            recovered = await self._recovered_among(won)
+        return Claim(won=won, unknown=unknown, recovered=recovered)
+
+    async def _claim(self, asked: list[str], lease: Lease, now: datetime) -> list[Raw]:
+        """Take what is claimable, and return what is held under the lease's token.
+
+        A single one, as on an idle system, comes back with the command that takes it.
+        """
+        if len(asked) == 1:
+            taken = await self._executions.find_one_and_update(
+                claimable(asked, now),
+                claim_update(lease, now),
+                projection=_WITHOUT_HISTORY,
+                return_document=ReturnDocument.AFTER,
+            )
+            if taken is not None:
+                return [taken]
+        else:
+            await self._executions.update_many(claimable(asked, now), claim_update(lease, now))
+        mine = {"_id": {"$in": asked}, "lease.token": lease.token}
+        return await self._executions.find(mine, _WITHOUT_HISTORY).to_list()
+
+    async def _recovered_among(self, won: Sequence[Execution]) -> int:
+        """Count those whose last event is a recovery; only after a crash is there one to ask."""
+        suspects = [execution.id for execution in won if execution.recoveries]
+        if not suspects:
+            return 0
+        last_event = {"$arrayElemAt": ["$history.type", -1]}
+        return await self._executions.count_documents(
+            {
+                "_id": {"$in": suspects},
+                "$expr": {"$eq": [last_event, EventType.RECOVERED.value]},
+            }
+        )
 
     async def renew(self, owner: str, ids: Collection[str], until: datetime) -> frozenset[str]:
         """See ExecutionRepository.renew."""
@@ -82,15 +123,38 @@ class MongoExecutions:
         sent = [patch for patch in patches if patch]
         if not sent:
             return [RecordOutcome.UNSERIALISABLE] * len(changes)
-        with translated():
-            result = await self._executions.bulk_write(operations(sent), ordered=False)
+        too_large: frozenset[str] = frozenset()
+        try:
+            with translated():
+                result = await self._executions.bulk_write(operations(sent), ordered=False)
+            complete = result.matched_count == len(sent)
+        except BulkWriteError as error:
+            if not _only_too_large(error):
+                raise
+            complete, too_large = False, await self._one_by_one(sent)
         applied = {patch.id for patch in sent}
-        if result.matched_count < len(sent):
+        if not complete:
             applied = await self._applied_among(changes)
         return [
-            _outcome(storable=patch is not None, applied=change.before.id in applied)
+            _outcome(
+                storable=patch is not None and patch.id not in too_large,
+                applied=change.before.id in applied,
+            )
             for patch, change in zip(patches, changes, strict=True)
         ]
+
+    async def _one_by_one(self, patches: Sequence[Patch]) -> frozenset[str]:
+        """Write each alone, as one of a group failed all of it; return those that are too large."""
+        too_large = set()
+        for patch in patches:
+            try:
+                with translated():
+                    await self._executions.bulk_write(operations([patch]))
+            except BulkWriteError as error:
+                if not _only_too_large(error):
+                    raise
+                too_large.add(patch.id)
+        return frozenset(too_large)
 
     async def _applied_among(self, changes: Sequence[Change]) -> set[str]:
         """The reply of a bulk write is only a total, so the documents say which were applied."""
@@ -185,6 +249,10 @@ def _refusals(error: BulkWriteError) -> list[tuple[int, AddOutcome]]:
     return refusals
 
 
+def _only_too_large(error: BulkWriteError) -> bool:
+    return all(problem["code"] in _TOO_LARGE for problem in error.details["writeErrors"])
+
+
 def _outcome(*, storable: bool, applied: bool) -> RecordOutcome:
     if not storable:
         return RecordOutcome.UNSERIALISABLE
@@ -193,7 +261,9 @@ def _outcome(*, storable: bool, applied: bool) -> RecordOutcome:
 
 def _is_applied(raw: Raw | None, change: Change) -> bool:
     lease = change.before.lease
-    if raw is None or lease is None or raw["seq"] != change.after.seq:
+    if raw is None or lease is None:
+        return False
+    if (raw["seq"], raw["status"]) != (change.after.seq, change.after.status.value):
         return False
     return lease.token in {raw.get("lease", {}).get("token"), raw.get("lastToken")}
 
@@ -204,6 +274,9 @@ def _filter(query: ExecutionQuery) -> dict[str, Any]:
         wanted["workflowId"] = query.workflow_id
     if query.statuses:
         wanted["status"] = {"$in": [status.value for status in query.statuses]}
+        if query.statuses <= UNFINISHED:
+            # True of all of them, and few have it: an index knows which.
+            wanted["activeKey"] = {"$gt": ""}
     created: dict[str, datetime] = {}
     if query.created_from is not None:
         created["$gte"] = query.created_from

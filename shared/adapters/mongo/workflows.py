@@ -63,7 +63,7 @@ class MongoWorkflows:
         """See WorkflowRepository.add."""
         with translated():
             try:
-                await _document(workflow).insert()
+                await workflow_document(workflow).insert()
             except DuplicateKeyError:
                 return False
         return True
@@ -167,7 +167,8 @@ class MongoWorkflows:
         )
 
 
-def _document(workflow: Workflow) -> WorkflowDocument:
+def workflow_document(workflow: Workflow) -> WorkflowDocument:
+    """Return the document of a workflow."""
     definition = normalised(workflow.definition)
     document: WorkflowDocument = WorkflowDocument.model_validate(
         {

@@ -30,7 +30,7 @@ class SystemClock:
     async def sleep_until(self, instant: datetime) -> None:
         """See Clock.sleep_until."""
         target = _nanoseconds(instant)
-        while (left := target - self._offset - time.monotonic_ns()) > 0:
+        while (left := target - self._offset - time.monotonic_ns()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left / _SECOND)
 
     async def follow(self, read: Callable[[], Awaitable[datetime]], samples: int = 5) -> timedelta:

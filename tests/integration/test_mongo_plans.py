@@ -1,0 +1,300 @@
+"""How MongoDB answers the queries that the services send: by an index, however much is stored.
+
+The database's own profiler records each operation of a repository with its plan.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from shared.adapters.mongo.connection import MongoConnection
+from shared.adapters.mongo.executions import MongoExecutions
+from shared.adapters.mongo.operations import MongoDeadLetters, MongoMembers
+from shared.adapters.mongo.workflows import MongoWorkflows
+from shared.domain import transitions
+from shared.domain.execution import Execution, Status
+from shared.domain.identity import workflow_key
+from shared.ports.bus import Record
+from shared.ports.dead_letters import DeadLetter, DeadLetterStatus
+from shared.ports.executions import Change, ExecutionQuery
+from shared.ports.workflows import Advance, VersionRef, WorkflowQuery
+from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, lease, queued, workflow
+
+RETENTION: Final = timedelta(days=36500)
+"""So long that the database itself removes nothing meanwhile."""
+
+FAR: Final = NOW + RETENTION
+FINISHED, UNFINISHED, DUE = 300, 40, 6
+MANUAL, PERIODIC = 100, 30
+HORIZON: Final = NOW + (DUE - 1) * SECOND
+OWN_SHARDS: Final = range(32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one operation was carried out."""
+
+    collection: str
+    operation: str
+    stages: frozenset[str]
+    partial: bool
+    keys: int
+    documents: int
+    returned: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The repositories on one database that holds more than any query needs."""
+
+    mongo: MongoConnection
+    executions: MongoExecutions
+    workflows: MongoWorkflows
+    letters: MongoDeadLetters
+    members: MongoMembers
+
+    async def plans(self, run: Callable[["Storage"], Awaitable[object]]) -> list[Plan]:
+        """Return the plan of every operation that `run` caused."""
+        database = self.mongo._database
+        await database.command("profile", 2)
+        await run(self)
+        await database.command("profile", 0)
+        own = {"ns": {"$not": {"$regex": r"system\.profile|\$cmd"}}}
+        found = await database["system.profile"].find(own).to_list()
+        await database.drop_collection("system.profile")
+        return [await self._plan(entry) for entry in found if entry["op"] != "insert"]
+
+    async def _plan(self, entry: Mapping[str, Any]) -> Plan:
+        stats = entry.get("execStats") or await self._explained(entry["command"])
+        stages = list(_stages(stats))
+        return Plan(
+            collection=entry["ns"].partition(".")[2],
+            operation=entry["op"],
+            stages=frozenset(stage["stage"] for stage in stages),
+            partial=any(stage.get("isPartial") for stage in stages),
+            keys=entry.get("keysExamined", 0),
+            documents=entry.get("docsExamined", 0),
+            returned=entry.get("nreturned", 0),
+        )
+
+    async def _explained(self, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the plan of a command of which the profiler kept none: an aggregation."""
+        asked = {name: command[name] for name in ("aggregate", "pipeline", "cursor", "hint")}
+        plan: Mapping[str, Any] = await self.mongo._database.command("explain", asked)
+        return plan
+
+    async def entries(self, collection: str) -> dict[str, int]:
+        """Return how many documents each index holds."""
+        counts: dict[str, int] = (await self.mongo._database.command("validate", collection))[
+            "keysPerIndex"
+        ]
+        return counts
+
+
+def _stages(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if "stage" in node:
+        yield node
+    for value in node.values():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                yield from _stages(inner)
+
+
+def finished(number: int) -> Execution:
+    before = queued(f"{number}", f"done-{number % 10}", now=NOW + number * SECOND)
+    return transitions.cancel(before, NOW, RETENTION)
+
+
+def open_id(number: int) -> str:
+    return unfinished(number).id
+
+
+def unfinished(number: int) -> Execution:
+    return queued("1", f"open-{number}", wake_at=NOW + number * SECOND)
+
+
+@pytest.fixture
+async def storage(mongo: MongoConnection) -> Storage:
+    made = Storage(
+        mongo,
+        MongoExecutions(mongo.executions),
+        MongoWorkflows(mongo, CATALOGUE),
+        MongoDeadLetters(mongo),
+        MongoMembers(mongo),
+    )
+    executions = [finished(number) for number in range(FINISHED)]
+    await made.executions.add([*executions, *(unfinished(n) for n in range(UNFINISHED))])
+    for number in range(MANUAL):
+        await made.workflows.add(workflow(f"manual-{number}"))
+    for number in range(PERIODIC):
+        periodic = workflow(f"periodic-{number}", interval=f"{number + 1}s")
+        await made.workflows.add(periodic)
+        await made.workflows.add_version(TENANT, periodic.definition, 1)
+    for number in range(20):
+        at = NOW + number * SECOND
+        record = Record("requests", 0, number, at, None, b"x")
+        await made.letters.add(DeadLetter(f"{number}", record, "odd", at, at + RETENTION))
+    return made
+
+
+POLLS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
+    "executions that are due": lambda s: s.executions.due(HORIZON, None, 100),
+    "the first executions that are due": lambda s: s.executions.due(HORIZON, None, 3),
+    "executions that are due in some shards": lambda s: s.executions.due(HORIZON, OWN_SHARDS, 100),
+    "nothing due among executions": lambda s: s.executions.due(NOW - SECOND, None, 100),
+    "orphans": lambda s: s.executions.orphans(),
+    "workflows that are due": lambda s: s.workflows.due(NOW + DUE * SECOND, None, 100),
+    "workflows that are due in some shards": lambda s: s.workflows.due(
+        NOW + DUE * SECOND, OWN_SHARDS, 100
+    ),
+    "nothing due among workflows": lambda s: s.workflows.due(NOW, None, 100),
+}
+
+
+@pytest.mark.parametrize("poll", POLLS.values(), ids=list(POLLS))
+async def test_a_poll_reads_nothing_but_what_is_due_from_a_partial_index(
+    storage: Storage, poll: Callable[[Storage], Awaitable[object]]
+) -> None:
+    (plan,) = await storage.plans(poll)
+    assert "IXSCAN" in plan.stages
+    assert not {"COLLSCAN", "SORT"} & plan.stages
+    assert plan.partial
+    assert plan.keys <= DUE + 1
+    assert plan.documents == plan.returned
+
+
+async def test_polled_indexes_hold_nothing_but_what_is_unfinished(storage: Storage) -> None:
+    executions = await storage.entries("executions")
+    assert executions["_id_"] == FINISHED + UNFINISHED
+    assert executions["due"] == executions["active_key"] == UNFINISHED
+    assert executions["orphans"] == 0
+    assert executions["retention"] == FINISHED
+    workflows = await storage.entries("workflows")
+    assert workflows["_id_"] == MANUAL + PERIODIC
+    assert workflows["due"] == PERIODIC
+
+
+async def test_what_ends_or_is_switched_off_leaves_the_polled_indexes(storage: Storage) -> None:
+    before = unfinished(0)
+    await storage.executions.record([Change(before, transitions.cancel(before, NOW, RETENTION))])
+    executions = await storage.entries("executions")
+    assert executions["due"] == executions["active_key"] == UNFINISHED - 1
+    collection = storage.mongo.workflows
+    await collection.update_one({"workflowId": "periodic-0"}, {"$set": {"enabled": False}})
+    assert (await storage.entries("workflows"))["due"] == PERIODIC - 1
+
+
+async def test_an_orphan_is_found_through_its_own_index(storage: Storage) -> None:
+    await storage.mongo.executions.update_one({"_id": open_id(0)}, {"$unset": {"wakeAt": ""}})
+    assert await storage.executions.orphans() == 1
+    assert (await storage.entries("executions"))["orphans"] == 1
+
+
+async def _postpone(storage: Storage) -> None:
+    wakes = await storage.executions.due(HORIZON, None, 100)
+    await storage.executions.postpone(wakes, HORIZON, HORIZON + 60 * SECOND, resend=True)
+
+
+async def _record(storage: Storage) -> None:
+    ids = [open_id(number) for number in range(DUE)]
+    won = (await storage.executions.claim(ids, lease(), NOW)).won
+    ended = [Change(e, transitions.cancel(e, NOW, RETENTION)) for e in won]
+    await storage.executions.record(ended)
+
+
+STEPS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
+    "claim": lambda s: s.executions.claim([open_id(n) for n in range(DUE)], lease(), NOW),
+    "renew": lambda s: s.executions.renew("runner", [open_id(n) for n in range(DUE)], HORIZON),
+    "record": _record,
+    "postpone": _postpone,
+    "read one execution": lambda s: s.executions.get(TENANT, open_id(1)),
+    "what holds workflows": lambda s: s.executions.active(
+        [workflow_key(TENANT, f"open-{n}") for n in range(DUE)]
+    ),
+    "what holds one workflow": lambda s: s.executions.active([workflow_key(TENANT, "open-1")]),
+    "read due workflows": lambda s: s.workflows.read_due(
+        [workflow_key(TENANT, f"periodic-{n}") for n in range(DUE)]
+    ),
+    "advance workflows": lambda s: s.workflows.advance(
+        [Advance(TENANT, f"periodic-{n}", NOW + (n + 1) * SECOND, HORIZON) for n in range(DUE)]
+    ),
+    "read one workflow": lambda s: s.workflows.get(TENANT, "periodic-1"),
+    "read versions": lambda s: s.workflows.versions([VersionRef(TENANT, "periodic-1", 1)]),
+    "resolve a dead letter": lambda s: s.letters.resolve("1", DeadLetterStatus.DISCARDED, NOW),
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=list(STEPS))
+async def test_a_step_touches_only_the_documents_that_it_names(
+    storage: Storage, step: Callable[[Storage], Awaitable[object]]
+) -> None:
+    plans = await storage.plans(step)
+    assert plans
+    assert sum(plan.documents for plan in plans) > 0
+    for plan in plans:
+        assert plan.stages, plan
+        assert "COLLSCAN" not in plan.stages, plan
+        assert plan.documents <= DUE, plan
+        assert plan.keys <= 2 * DUE, plan
+
+
+LAST: Final = finished(100)
+PAGE: Final = ExecutionQuery(tenant=TENANT, limit=20)
+OF_ONE: Final = replace(PAGE, workflow_id="done-1")
+AFTER: Final = (LAST.created_at, LAST.id)
+LISTS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
+    "executions": lambda s: s.executions.find(PAGE),
+    "a later page of executions": lambda s: s.executions.find(replace(PAGE, after=AFTER)),
+    "executions of some hours": lambda s: s.executions.find(
+        replace(PAGE, created_from=NOW, created_to=NOW + 100 * SECOND)
+    ),
+    "executions of one workflow": lambda s: s.executions.find(OF_ONE),
+    "executions of one workflow and status": lambda s: s.executions.find(
+        replace(OF_ONE, statuses=frozenset({Status.CANCELLED, Status.FAILED}))
+    ),
+    "a later page of one workflow": lambda s: s.executions.find(
+        replace(OF_ONE, after=AFTER, limit=5)
+    ),
+    "workflows": lambda s: s.workflows.find(WorkflowQuery(tenant=TENANT, limit=20)),
+    "a later page of workflows": lambda s: s.workflows.find(
+        WorkflowQuery(tenant=TENANT, after="manual-5", limit=20)
+    ),
+    "dead letters": lambda s: s.letters.find(None, None, 20),
+    "a later page of dead letters": lambda s: s.letters.find(None, (NOW + 9 * SECOND, "9"), 20),
+}
+
+
+@pytest.mark.parametrize("read", LISTS.values(), ids=list(LISTS))
+async def test_a_page_of_a_list_is_read_in_the_order_of_an_index_and_no_further(
+    storage: Storage, read: Callable[[Storage], Awaitable[object]]
+) -> None:
+    (plan,) = await storage.plans(read)
+    assert "IXSCAN" in plan.stages
+    assert not {"COLLSCAN", "SORT"} & plan.stages
+    assert plan.returned > 0
+    assert plan.documents == plan.returned
+    assert plan.keys <= plan.returned + 2
+
+
+async def test_live_schedulers_are_found_by_their_index(storage: Storage) -> None:
+    await storage.members.beat("gone", FAR, FAR)
+    plans = await storage.plans(lambda s: s.members.beat("here", FAR, FAR + SECOND))
+    assert "COLLSCAN" not in {stage for plan in plans for stage in plan.stages}
+    assert max(plan.documents for plan in plans) == 1
+
+
+@pytest.mark.parametrize(
+    ("statuses", "touched"),
+    [({Status.FAILED}, 0), ({Status.QUEUED, Status.RUNNING}, UNFINISHED)],
+    ids=["failed", "unfinished"],
+)
+async def test_what_operators_look_for_is_found_without_reading_the_rest(
+    storage: Storage, statuses: set[Status], touched: int
+) -> None:
+    query = replace(PAGE, statuses=frozenset(statuses), limit=UNFINISHED)
+    (plan,) = await storage.plans(lambda s: s.executions.find(query))
+    assert plan.partial
+    assert plan.documents == plan.returned == touched

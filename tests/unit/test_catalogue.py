@@ -1,0 +1,119 @@
+"""The types of action that exist; keeping definitions and describing them."""
+
+from typing import Any, Literal
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from pydantic import JsonValue
+
+from shared.domain.actions import BUILT_IN_ACTIONS, LogAction
+from shared.domain.catalogue import (
+    ActionCatalogue,
+    ForeignAction,
+    action_type,
+    definition_text,
+    normalised,
+)
+from shared.domain.definition import ActionDefinition
+from shared.domain.errors import Misconfigured
+from tests.support.builders import CATALOGUE
+from tests.unit.documents import EXAMPLE, LOG, RICH
+
+
+class Shout(ActionDefinition):
+    """Says it louder."""
+
+    type: Literal["shout"]
+    some_text: str = "hey"
+
+
+class OtherLog(ActionDefinition):
+    """Claims a name that is taken."""
+
+    type: Literal["log"]
+
+
+class Nameless(ActionDefinition):
+    """Does not say what its type is."""
+
+
+class Numbered(ActionDefinition):
+    """Has a type that is no string."""
+
+    type: Literal[1]  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("document", [EXAMPLE, RICH])
+def test_a_kept_definition_comes_back_equal(document: dict[str, Any]) -> None:
+    parsed = CATALOGUE.parse(document)
+    assert CATALOGUE.restore(normalised(parsed)) == parsed
+    assert CATALOGUE.restore_text(definition_text(parsed)) == parsed
+    assert CATALOGUE.parse(normalised(parsed)) == parsed
+    again = CATALOGUE.restore_text(definition_text(parsed))
+    assert definition_text(again) == definition_text(parsed)
+
+
+def test_an_action_of_an_unknown_type_is_kept_as_a_foreign_one() -> None:
+    wider = ActionCatalogue([*BUILT_IN_ACTIONS, Shout])
+    written: JsonValue = {"type": "shout", "someText": "ho", "retry": {"retries": 1}}
+    parsed = wider.parse({**EXAMPLE, "actions": [written, LOG]})
+    for restored in (
+        CATALOGUE.restore(normalised(parsed)),
+        CATALOGUE.restore_text(definition_text(parsed)),
+    ):
+        foreign, known = restored.actions
+        assert isinstance(foreign, ForeignAction)
+        assert (foreign.key, foreign.type) == ("shout-1", "shout")
+        assert foreign.model_extra == {"someText": "ho"}
+        assert restored.retry_policy(foreign).retries == 1
+        assert known == parsed.actions[1]
+        assert restored.trigger == parsed.trigger
+
+
+def test_a_catalogue_knows_the_types_of_its_models() -> None:
+    assert CATALOGUE.types == ("log", "http-request")
+    assert action_type(Shout) == "shout"
+    only = ActionCatalogue([Shout])
+    parsed = only.parse({**EXAMPLE, "actions": [{"type": "shout"}]})
+    assert parsed.actions == (Shout(id="shout-1", type="shout"),)
+
+
+@pytest.mark.parametrize(
+    ("models", "saying"),
+    [
+        ([LogAction, OtherLog], r"Two actions.*'log'.*LogAction.*OtherLog"),
+        ([Nameless], r"Nameless must declare"),
+        ([Numbered], r"Numbered must name"),
+    ],
+)
+def test_a_wrong_set_of_models_is_a_misconfiguration(
+    models: list[type[ActionDefinition]], saying: str
+) -> None:
+    with pytest.raises(Misconfigured, match=saying):
+        ActionCatalogue(models)
+
+
+def test_the_schema_is_valid_and_accepts_what_is_accepted() -> None:
+    schema = CATALOGUE.json_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for document in (EXAMPLE, normalised(CATALOGUE.parse(RICH))):
+        assert list(validator.iter_errors(document)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"workflowId": "a b"}, ["workflowId"]),
+        ({"trigger": {"type": "cron"}}, ["trigger"]),
+        ({"actions": []}, ["actions"]),
+        ({"actions": [{"type": "log"}]}, ["actions", 0]),
+        ({"actions": [LOG] * 101}, ["actions"]),
+        ({"extra": 1}, []),
+        ({"retry": {"retries": 51}}, ["retry", "retries"]),
+    ],
+)
+def test_the_schema_refuses_what_is_refused(change: dict[str, Any], path: list[Any]) -> None:
+    errors = list(Draft202012Validator(CATALOGUE.json_schema()).iter_errors({**EXAMPLE, **change}))
+    assert [list(error.absolute_path)[: len(path)] for error in errors] == [path]
