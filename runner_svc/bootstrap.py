@@ -14,12 +14,15 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from shared.adapters.cel.language import CelLanguage
 
+from runner_svc.actions.flow import flow_actions
 from runner_svc.actions.http_request import HttpLimits, HttpRequester
-from runner_svc.actions.log import LOG
+from runner_svc.actions.log import LOG_LINE
 from runner_svc.metrics import RunnerMetrics
 from runner_svc.registry import ActionRegistry
 from runner_svc.settings import RunnerSettings
+from runner_svc.use_cases.call import MakeCall
 from runner_svc.use_cases.claim import ClaimExecutions
 from runner_svc.use_cases.definitions import Definitions
 from runner_svc.use_cases.recorder import Recorder
@@ -32,7 +35,7 @@ from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.bootstrap import Dependencies, connected, installed_actions, kafka_settings
-from shared.domain.actions import HttpRequestAction
+from shared.domain.actions import HTTP_REQUEST
 from shared.ports.actions import Action
 from shared.ports.bus import ExecutionRequest, Notice
 from shared.runtime.health import Health, health_router
@@ -102,7 +105,12 @@ async def _runner(
     async with AsyncExitStack() as stack:
         requester = await stack.enter_async_context(_requester(settings, dependencies))
         registry = ActionRegistry(
-            [LOG, Action(HttpRequestAction, requester.run), *installed_actions()]
+            [
+                LOG_LINE,
+                Action.of(HTTP_REQUEST, requester.run),
+                *flow_actions(dependencies.clock),
+                *installed_actions(),
+            ]
         )
         kafka = kafka_settings(settings, SERVICE)
         subscriber = KafkaRequestSubscriber(kafka)
@@ -148,7 +156,7 @@ def _assemble(
         ),
         definitions=Definitions(MongoWorkflows(mongo, registry.catalogue)),
         run_execution=RunExecution(
-            registry=registry,
+            make_call=MakeCall(registry, CelLanguage(), clock, _environment(settings)),
             recorder=recorder,
             clock=clock,
             timing=timing,
@@ -165,6 +173,11 @@ def _assemble(
     listener = CancellationListener(notices, in_flight)
     background = (recorder.run, renewal.run, listener.run, wakes.run, requests.run)
     return Runner(intake, in_flight, background, (wakes, requests))
+
+
+def _environment(settings: RunnerSettings) -> dict[str, str]:
+    """Return what expressions may read of the environment."""
+    return {name: os.environ[name] for name in settings.expression_names if name in os.environ}
 
 
 def _requester(settings: RunnerSettings, dependencies: Dependencies) -> HttpRequester:

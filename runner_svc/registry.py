@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from shared.domain.catalogue import ActionCatalogue, action_type
+from shared.domain.catalogue import ActionCatalogue, Effect
 from shared.domain.definition import ActionDefinition
-from shared.ports.actions import Action, ActionContext, ActionError
+from shared.ports.actions import Action, ActionContext, PermanentError, Until
 
-Handler = Callable[[Any, ActionContext], Awaitable[JsonValue]]
+Handler = Callable[[Any, ActionContext], Awaitable[JsonValue | Until]]
 
 
 class ActionRegistry:
@@ -17,15 +17,17 @@ class ActionRegistry:
 
     def __init__(self, actions: Iterable[Action]) -> None:
         known = list(actions)
-        self.catalogue = ActionCatalogue([action.params for action in known])
-        self._handlers = {action_type(action.params): action.run for action in known}
+        self.catalogue = ActionCatalogue([action.spec for action in known])
+        self._handlers = {action.spec.name: action.run for action in known}
 
     def handler(self, action: ActionDefinition) -> Handler:
         """Return the function that runs an action. Raises ActionError (permanent) if none does."""
         handler = self._handlers.get(action.type)
         if handler is None:
             known = ", ".join(self._handlers)
-            raise ActionError(
-                f"this runner knows no action '{action.type}'; it knows {known}", retryable=False
-            )
+            raise PermanentError(f"this runner knows no action '{action.type}'; it knows {known}")
         return handler
+
+    def effect(self, action: ActionDefinition) -> Effect:
+        """Return what repeating a call of an action would do."""
+        return self.catalogue.effect(action.type)

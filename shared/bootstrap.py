@@ -111,7 +111,7 @@ def installed_actions() -> list[Action]:
 
 def installed_catalogue() -> ActionCatalogue:
     """Return the catalogue of every action a definition may name here."""
-    return ActionCatalogue([*BUILT_IN_ACTIONS, *(action.params for action in installed_actions())])
+    return ActionCatalogue([*BUILT_IN_ACTIONS, *(action.spec for action in installed_actions())])
 
 
 async def _follow(clock: SystemClock, mongo: MongoConnection) -> None:

@@ -6,7 +6,6 @@ from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
@@ -29,10 +28,10 @@ from shared.domain.secrets import (
     is_sensitive_header,
     resolve,
 )
-from shared.ports.actions import ActionContext, ActionError
+from shared.ports.actions import ActionContext, ActionError, PermanentError
 from shared.ports.clock import Clock
 
-_RETRYABLE: Final = frozenset(
+_RECOVERABLE: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
 _SHORTEST_TELLING: Final = 4
@@ -107,7 +106,7 @@ class HttpRequester:
     async def run(self, params: HttpRequestAction, context: ActionContext) -> JsonValue:
         """Send the request and return status, selected headers and the head of the body.
 
-        Raises ActionError: retryable for network errors, timeouts, 408, 425, 429
+        Raises ActionError: recoverable for network errors, timeouts, 408, 425, 429
         and 5xx, permanent for everything else from 400 up.
         """
         used: set[str] = set()
@@ -144,12 +143,12 @@ class HttpRequester:
             body = resolve(params.body, self._secrets, used)
             url = _resolve_url(params.url, self._secrets, used)
         except UnknownSecret as error:
-            raise ActionError(str(error), retryable=False) from None
+            raise PermanentError(str(error)) from None
         except UnicodeEncodeError:
             said = "a header has characters beyond Latin-1, which HTTP cannot carry"
-            raise ActionError(said, retryable=False) from None
+            raise PermanentError(said) from None
         if any(b"\r" in value or b"\n" in value for value in headers.values()):
-            raise ActionError("a secret used in a header has a line break", retryable=False)
+            raise PermanentError("a secret used in a header has a line break")
         given = {name.lower() for name in params.headers}
         if "idempotency-key" not in given:
             headers[b"Idempotency-Key"] = context.idempotency_key.encode("latin-1")
@@ -179,15 +178,15 @@ class HttpRequester:
         try:
             return await self._follow(request, params.follow_redirects, redactor)
         except ForbiddenDestination as error:
-            raise ActionError(str(error), retryable=False) from None
+            raise PermanentError(str(error)) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise ActionError(f"not a usable URL: {error}", retryable=False) from None
+            raise PermanentError(f"not a usable URL: {error}") from None
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
             raise ActionError(describe(error)) from None
         except ValueError as error:
-            raise ActionError(f"the request cannot be sent: {error}", retryable=False) from None
+            raise PermanentError(f"the request cannot be sent: {error}") from None
 
     async def _follow(self, request: httpx.Request, redirects: int, redactor: Redactor) -> _Reply:
         assert self._client is not None
@@ -202,7 +201,7 @@ class HttpRequester:
             finally:
                 await response.aclose()
             if not allowed:
-                raise ActionError(f"more than {redirects} redirects", retryable=False)
+                raise PermanentError(f"more than {redirects} redirects")
             allowed -= 1
             # Unread, it would be sent on as a stream, with a body where there is none.
             await following.aread()
@@ -212,7 +211,7 @@ class HttpRequester:
 
     def _check(self, url: httpx.URL) -> None:
         if url.scheme not in {"http", "https"} or not url.host:
-            raise ActionError("the URL must be http or https and name a host", retryable=False)
+            raise PermanentError("the URL must be http or https and name a host")
         if not self._limits.allow_private:
             check_literal(url.host)
 
@@ -257,11 +256,11 @@ class HttpRequester:
     def _refusal(self, reply: _Reply, redactor: Redactor) -> ActionError:
         head = " ".join(self._head(reply, redactor).split())[:200]
         said = f"HTTP {reply.status}" + (f": {head}" if head else "")
-        retryable = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _RETRYABLE
-        wait: timedelta | None = None
-        if retryable:
-            wait = parse_retry_after(reply.headers.get("retry-after"), self._clock.now())
-        return ActionError(said, retryable=retryable, retry_after=wait)
+        retryable = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _RECOVERABLE
+        if not retryable:
+            return PermanentError(said)
+        wait = parse_retry_after(reply.headers.get("retry-after"), self._clock.now())
+        return ActionError(said, retry_after=wait)
 
 
 def _resolve_url(url: str, secrets: Mapping[str, str], used: set[str]) -> str:
@@ -302,7 +301,7 @@ def _with_query(url: str, params: HttpRequestAction) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ActionError(f"not a usable URL: {error}", retryable=False) from None
+        raise PermanentError(f"not a usable URL: {error}") from None
     for name, value in params.query.items():
         for item in value if isinstance(value, list) else [value]:
             parsed = parsed.copy_add_param(name, item)
@@ -311,4 +310,4 @@ def _with_query(url: str, params: HttpRequestAction) -> httpx.URL:
 
 def _redacted(error: ActionError, redactor: Redactor) -> ActionError:
     message = redactor.text(str(error))
-    return ActionError(message, retryable=error.retryable, retry_after=error.retry_after)
+    return ActionError(message, category=error.category, retry_after=error.retry_after)

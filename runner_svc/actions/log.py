@@ -5,7 +5,7 @@ import logging
 import structlog
 from pydantic import JsonValue
 
-from shared.domain.actions import LogAction
+from shared.domain.actions import LOG, LogAction
 from shared.ports.actions import Action, ActionContext
 
 log = structlog.get_logger("action.log")
@@ -25,4 +25,4 @@ async def write_line(params: LogAction, context: ActionContext) -> JsonValue:
     return {"message": params.message, "level": params.level}
 
 
-LOG = Action(LogAction, write_line)
+LOG_LINE = Action.of(LOG, write_line)

@@ -14,7 +14,7 @@ Unpack = Callable[[bytes, int], bytes]
 def unpacking(content_encoding: str | None) -> Unpack:
     """Return how to unpack a body. What is packed otherwise, or twice, is taken as it is.
 
-    What is returned raises ActionError (retryable) for a body that is broken.
+    What is returned raises ActionError (recoverable) for a body that is broken.
     """
     if (content_encoding or "").strip().lower() not in {"gzip", "x-gzip", "deflate"}:
         return lambda chunk, most: chunk[:most]

@@ -11,7 +11,7 @@ import structlog
 from runner_svc.metrics import RunnerMetrics
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Lease
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.ports.bus import Delivery, RecordPublisher
 from shared.ports.clock import Clock
 from shared.ports.dead_letters import DeadLetter, DeadLetterRepository

@@ -1,27 +1,25 @@
-"""Running one claimed execution: action after action, each outcome recorded before the next."""
+"""Running one claimed execution: call after call, each outcome recorded before what needs it."""
 
 import asyncio
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from pydantic import JsonValue
 
 from runner_svc.metrics import RunnerMetrics
-from runner_svc.registry import ActionRegistry
+from runner_svc.use_cases.call import Items, MakeCall
+from runner_svc.use_cases.flights import Flights
 from runner_svc.use_cases.holding import Holding
 from runner_svc.use_cases.recorder import Recorder
-from shared.domain import progress, transitions
-from shared.domain.definition import ActionDefinition, WorkflowDefinition
+from shared.domain import engine, transitions
+from shared.domain.catalogue import Effect
 from shared.domain.errors import Unavailable
 from shared.domain.execution import UNFINISHED, ErrorCategory, Execution, Failure, Status
-from shared.domain.progress import Attempt, Failed, Succeeded, Timing
-from shared.domain.storable import output_limit, problem_with_output
-from shared.ports.actions import ActionContext, ActionError
+from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing
+from shared.domain.plan import Plan
 from shared.ports.bus import ExecutionRequest, ExecutionWakes
 from shared.ports.clock import Clock
 from shared.ports.executions import Change, RecordOutcome
@@ -30,12 +28,16 @@ log = structlog.get_logger(__name__)
 MARGIN: Final = timedelta(seconds=1)
 """So long before the end of its lease a runner starts no further action."""
 
+_NOT_STORABLE: Final = Failed(
+    ErrorCategory.OUTPUT_UNSERIALISABLE, "the database cannot hold the output"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RunExecution:
-    """Takes a claimed execution as far as it goes: to its end, a backoff, or back to the queue."""
+    """Takes a claimed execution as far as it goes: to its end, a wait, or back to the queue."""
 
-    registry: ActionRegistry
+    make_call: MakeCall
     recorder: Recorder
     clock: Clock
     timing: Timing
@@ -45,118 +47,130 @@ class RunExecution:
     announce: Callable[[ExecutionWakes], None]
     request: Callable[[ExecutionRequest], None]
 
-    async def __call__(self, holding: Holding, definition: WorkflowDefinition | None) -> None:
+    async def __call__(self, holding: Holding, plan: Plan | None) -> None:
         """Run what is held. Aborting the task ends it; what was recorded stays."""
+        flights = Flights(self.clock)
         try:
-            await self._run(holding, definition)
+            await self._run(holding, plan, flights)
         except asyncio.CancelledError:
+            await flights.abort()
             if self.is_stopping():
                 with suppress(Unavailable):
-                    await self._release(holding)
+                    await self._release(holding, plan)
             raise
         except Unavailable as error:
             log.warning("execution.unrecorded", executionId=holding.execution.id, why=error.reason)
         except Exception:
             # A bug here must not take other executions down; the lease runs out and it is retried.
             log.exception("execution.abandoned", executionId=holding.execution.id)
+        finally:
+            await flights.abort()
 
-    async def _run(self, holding: Holding, definition: WorkflowDefinition | None) -> None:
-        if definition is None or progress.is_lost(holding.execution, self.timing):
-            await self._record(holding, self._given_up(holding.execution, definition))
-            return
-        mine = True
-        while mine and holding.execution.status is Status.RUNNING:
-            if self.is_stopping():
-                await self._release(holding)
+    async def _run(self, holding: Holding, plan: Plan | None, flights: Flights) -> None:
+        if plan is None or engine.is_lost(holding.execution, self.timing):
+            given_up = self._given_up(holding.execution, plan)
+            if await self._record(holding, given_up) is not RecordOutcome.APPLIED or plan is None:
                 return
-            if self.clock.now() > holding.lease_until - self._margin:
-                self.metrics.leases_lost.inc()
+        items: Items = {}
+        landed: Sequence[Attempt] = ()
+        while holding.execution.status is Status.RUNNING:
+            calls = await self._decide(holding, plan, flights, landed)
+            if calls is None or holding.execution.status is not Status.RUNNING:
                 return
-            mine = await self._step(holding, definition)
+            for call in calls:
+                flights.start(call.key, self.make_call(plan, holding.execution, call, items))
+            until = engine.next_instant(holding.execution, self.clock.now())
+            landed = await flights.landed(until)
+
+    async def _decide(
+        self, holding: Holding, plan: Plan, flights: Flights, landed: Sequence[Attempt]
+    ) -> list[Call] | None:
+        """Record what landed and all that follows; return the next calls, None if it is lost."""
+        deadline = holding.execution.deadline
+        if flights.keys and deadline is not None and self.clock.now() >= deadline:
+            await flights.abort()
+        spread = self.spread() if landed else 0
+        after, calls = self._next_state(holding.execution, plan, flights, landed, spread)
+        if after is not holding.execution:
+            outcome = await self._record(holding, after)
+            if outcome is RecordOutcome.UNSERIALISABLE:
+                outcome, calls = await self._record_failures(holding, plan, flights, landed)
+            if outcome is not RecordOutcome.APPLIED:
+                return None
+        if calls and self.clock.now() > holding.lease_until - self._margin:
+            self.metrics.leases_lost.inc()
+            return None
+        return calls
+
+    def _next_state(
+        self,
+        execution: Execution,
+        plan: Plan,
+        flights: Flights,
+        landed: Sequence[Attempt],
+        spread: float,
+    ) -> tuple[Execution, list[Call]]:
+        for attempt in landed:
+            execution = engine.after_call(plan, execution, attempt, spread)
+        now = self.clock.now()
+        execution = engine.advance(plan, execution, flights.keys, now, self.timing)
+        if execution.status is not Status.RUNNING:
+            return execution, []
+        if self.is_stopping():
+            let_go = execution if flights.keys else transitions.release(execution, now)
+            return let_go, []
+        calls = engine.next_calls(plan, execution, flights.keys, now)
+        if not calls and not flights.keys:
+            return engine.suspend(execution, now), []
+        return self._with_intents(execution, calls), calls
+
+    def _with_intents(self, execution: Execution, calls: Sequence[Call]) -> Execution:
+        """Note, before a call that must not be repeated, that it is about to be made."""
+        for call in calls:
+            effect = self.make_call.registry.effect(call.action)
+            if effect is Effect.AT_MOST_ONCE and not call.expands:
+                execution = transitions.start_action(execution, call.key, self.clock.now())
+        return execution
+
+    async def _record_failures(
+        self, holding: Holding, plan: Plan, flights: Flights, landed: Sequence[Attempt]
+    ) -> tuple[RecordOutcome, list[Call]]:
+        """Take outputs that the database refused for failures; if need be, fail it all."""
+        failed = [
+            replace(attempt, outcome=_NOT_STORABLE)
+            if isinstance(attempt.outcome, Succeeded)
+            else attempt
+            for attempt in landed
+        ]
+        after, calls = self._next_state(holding.execution, plan, flights, failed, 0)
+        outcome = await self._record(holding, after)
+        if outcome is RecordOutcome.UNSERIALISABLE:
+            failure = Failure(ErrorCategory.OUTPUT_UNSERIALISABLE, "the execution is too large")
+            now = self.clock.now()
+            ended = transitions.fail(holding.execution, failure, now, self.timing.retention)
+            outcome, calls = await self._record(holding, ended), []
+        return outcome, calls
 
     @property
     def _margin(self) -> timedelta:
         return min(MARGIN, self.timing.lease / 4)
 
-    def _given_up(self, execution: Execution, definition: WorkflowDefinition | None) -> Execution:
+    def _given_up(self, execution: Execution, plan: Plan | None) -> Execution:
         now = self.clock.now()
-        if definition is not None:
-            return progress.give_up(execution, now, self.timing)
+        if plan is not None:
+            return engine.give_up(plan, execution, now, self.timing)
         message = f"version {execution.version} of workflow '{execution.workflow_id}' is gone"
         failure = Failure(ErrorCategory.PERMANENT, message)
         return transitions.fail(execution, failure, now, self.timing.retention)
 
-    async def _step(self, holding: Holding, definition: WorkflowDefinition) -> bool:
-        """Run the next action and record its outcome; False if the execution is no longer ours."""
-        before = holding.execution
-        action = progress.next_action(definition, before)
-        if action is None:
-            done = transitions.complete(before, self.clock.now(), self.timing.retention)
-            return await self._record(holding, done) is RecordOutcome.APPLIED
-        attempt = await self._attempt(before, definition, action)
-        after = progress.after_attempt(definition, before, attempt, self.spread(), self.timing)
-        outcome = await self._record(holding, after)
-        if outcome is RecordOutcome.UNSERIALISABLE:
-            why = "the database cannot hold the output"
-            failed = replace(attempt, outcome=Failed(ErrorCategory.OUTPUT_UNSERIALISABLE, why))
-            after = progress.after_attempt(definition, before, failed, 0, self.timing)
-            outcome = await self._record(holding, after)
-        return outcome is RecordOutcome.APPLIED
-
-    async def _attempt(
-        self, execution: Execution, definition: WorkflowDefinition, action: ActionDefinition
-    ) -> Attempt:
-        started_at = self.clock.now()
-        outcome = await self._outcome(execution, definition, action)
-        return Attempt(action, started_at, self.clock.now(), outcome)
-
-    async def _outcome(
-        self, execution: Execution, definition: WorkflowDefinition, action: ActionDefinition
-    ) -> Succeeded | Failed:
-        try:
-            output = await self._call(execution, action)
-        except ActionError as error:
-            category = ErrorCategory.RETRYABLE if error.retryable else ErrorCategory.PERMANENT
-            return Failed(category, str(error), error.retry_after)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            return Failed(ErrorCategory.RETRYABLE, "the action cancelled itself")
-        except Exception as error:  # noqa: BLE001 - any bug of an action is that action's failure
-            log.warning(
-                "action.raised",
-                executionId=execution.id,
-                action=action.key,
-                trace=traceback.format_exc(),
-            )
-            return Failed(ErrorCategory.RETRYABLE, f"{type(error).__name__}: {error}")
-        problem = problem_with_output(output, output_limit(len(definition.actions)))
-        if problem is not None:
-            return Failed(ErrorCategory.OUTPUT_UNSERIALISABLE, problem)
-        return Succeeded(output)
-
-    async def _call(self, execution: Execution, action: ActionDefinition) -> JsonValue:
-        context = ActionContext(
-            tenant=execution.tenant,
-            workflow_id=execution.workflow_id,
-            execution_id=execution.id,
-            action_id=action.key,
-            attempt=execution.attempt,
-            input=execution.input,
-            idempotency_key=f"{execution.id}:{action.key}",
-        )
-        return await self.registry.handler(action)(action, context)
-
-    async def _release(self, holding: Holding) -> None:
+    async def _release(self, holding: Holding, plan: Plan | None) -> None:
         """Give an execution back, so that another runner need not wait for the lease to end."""
-        released = transitions.release(holding.execution, self.clock.now())
-        if await self._record(holding, released) is RecordOutcome.APPLIED:
-            self.request(
-                ExecutionRequest(
-                    released.id, released.tenant, released.workflow_id, self.clock.now()
-                )
-            )
+        now, execution = self.clock.now(), holding.execution
+        if plan is not None:
+            execution = engine.advance(plan, execution, (), now, self.timing)
+        if execution.status is Status.RUNNING:
+            execution = transitions.release(execution, now)
+        await self._record(holding, execution)
 
     async def _record(self, holding: Holding, after: Execution) -> RecordOutcome:
         holding.recording = True
@@ -174,22 +188,35 @@ class RunExecution:
 
     def _report(self, after: Execution) -> None:
         """Count and log what is now recorded."""
-        if after.status is Status.PENDING and after.next_attempt_at is not None:
-            self.metrics.retries.inc()
-            self.announce(
-                ExecutionWakes(after.id, after.tenant, after.workflow_id, after.next_attempt_at)
+        if after.status is Status.QUEUED:
+            self.request(
+                ExecutionRequest(after.id, after.tenant, after.workflow_id, self.clock.now())
             )
+        elif after.next_attempt_at is not None:
+            self._report_wait(after, after.next_attempt_at)
+        elif after.status not in UNFINISHED:
+            self._report_end(after)
+
+    def _report_wait(self, after: Execution, until: datetime) -> None:
+        self.announce(ExecutionWakes(after.id, after.tenant, after.workflow_id, until))
+        if after.status is Status.PENDING:
+            self.metrics.retries.inc()
             log.info(
                 "execution.retry_scheduled",
                 workflowId=after.workflow_id,
                 executionId=after.id,
                 attempt=after.attempt,
                 retriesLeft=after.retries_left,
-                nextAttemptAt=after.next_attempt_at.isoformat(),
+                nextAttemptAt=until.isoformat(),
                 error=after.error.message if after.error else None,
             )
-        elif after.status not in UNFINISHED:
-            self._report_end(after)
+        else:
+            log.info(
+                "execution.waiting",
+                workflowId=after.workflow_id,
+                executionId=after.id,
+                until=until.isoformat(),
+            )
 
     def _report_end(self, after: Execution) -> None:
         self.metrics.outcomes.labels(after.status.value).inc()

@@ -17,9 +17,9 @@ from runner_svc.use_cases.definitions import Definitions
 from runner_svc.use_cases.holding import Holding
 from runner_svc.use_cases.run import MARGIN, RunExecution
 from runner_svc.worker.inflight import InFlight
-from shared.domain.definition import WorkflowDefinition
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution
+from shared.domain.plan import Plan
 from shared.ports.bus import Delivery, RequestSubscriber
 from shared.ports.clock import Clock
 
@@ -64,8 +64,8 @@ class Intake:
             claimed = await self._claimed(deliveries, stopping)
             if claimed is None:
                 return
-            for execution, definition in claimed:
-                self._start(execution, definition)
+            for execution, plan in claimed:
+                self._start(execution, plan)
             await self.subscriber.commit(deliveries)
         elif not room:
             await self.in_flight.wait_for_room(_POLL)
@@ -83,7 +83,7 @@ class Intake:
 
     async def _claimed(
         self, deliveries: Sequence[Delivery], stopping: "asyncio.Future[Literal[True]]"
-    ) -> list[tuple[Execution, WorkflowDefinition | None]] | None:
+    ) -> list[tuple[Execution, Plan | None]] | None:
         """Claim, and fetch the definitions, until the storage answers; None if told to stop first.
 
         After a failure the same token is used again, since part of the batch may
@@ -94,18 +94,18 @@ class Intake:
         while not stopping.done():
             try:
                 won = await self.claim(deliveries, lease, self.in_flight.ids)
-                definitions = await self.definitions.of(won)
+                plans = await self.definitions.of(won)
             except Unavailable as error:
                 log.warning("claim.waiting", requests=len(deliveries), why=error.reason)
                 await asyncio.wait({stopping}, timeout=_PAUSE.total_seconds())
             else:
-                return [(execution, definitions.get(execution.id)) for execution in won]
+                return [(execution, plans.get(execution.id)) for execution in won]
             if self.clock.now() > lease.until - MARGIN:
                 lease = self.claim.new_lease(deliveries)
         return None
 
-    def _start(self, execution: Execution, definition: WorkflowDefinition | None) -> None:
+    def _start(self, execution: Execution, plan: Plan | None) -> None:
         async def run(holding: Holding) -> None:
-            await self.run_execution(holding, definition)
+            await self.run_execution(holding, plan)
 
         self.in_flight.start(execution, run)

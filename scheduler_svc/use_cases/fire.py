@@ -11,7 +11,7 @@ from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Skip, SkipReason
 from shared.domain.identity import workflow_key
 from shared.domain.occurrences import occurrence, overlapped, recorded_until, skipped_occurrence
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.domain.schedule import AllRecorded, DuePlan, plan_due, unrecorded
 from shared.domain.workflow import DueWorkflow
 from shared.ports.bus import ExecutionRequest, RequestPublisher

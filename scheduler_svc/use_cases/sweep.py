@@ -10,7 +10,7 @@ import structlog
 
 from scheduler_svc.metrics import SchedulerMetrics
 from shared.domain.errors import Unavailable
-from shared.domain.progress import Timing, resend_delay
+from shared.domain.outcomes import Timing, resend_delay
 from shared.ports.bus import ExecutionRequest, RequestPublisher
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionRepository, Wake

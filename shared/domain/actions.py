@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,6 +16,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from shared.domain.catalogue import ActionSpec, Effect
 from shared.domain.definition import ActionDefinition
 from shared.domain.durations import Duration, parse_duration
 from shared.domain.secrets import REDACTED, SECRET_REFERENCE, check_references
@@ -130,4 +132,46 @@ class HttpRequestAction(ActionDefinition):
     ] = 5
 
 
-BUILT_IN_ACTIONS: Final = (LogAction, HttpRequestAction)
+class DelayAction(ActionDefinition):
+    """Waits, for seconds or for months, without holding a runner.
+
+    Its output is `{"until": instant}`.
+    """
+
+    type: Literal["delay"]
+    duration: Annotated[Duration | None, Field(description="How long to wait.")] = None
+    until: Annotated[AwareDatetime | None, Field(description="The instant to wait for.")] = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.duration is None) is (self.until is None):
+            raise ValueError("must have either 'duration' or 'until'")
+        return self
+
+
+class TransformAction(ActionDefinition):
+    """Computes a value from expressions; the value is its output."""
+
+    type: Literal["transform"]
+    value: Annotated[
+        JsonValue, Field(examples=["${ actions.fetch.output.items.filter(i, i.price > 10) }"])
+    ]
+
+
+class FailAction(ActionDefinition):
+    """Fails, on purpose, with a message."""
+
+    type: Literal["fail"]
+    message: Annotated[str, Field(min_length=1, max_length=2_000)] = "failed on purpose"
+    category: Annotated[
+        Literal["transient", "recoverable", "permanent"],
+        Field(description="Whether, and how, it is retried."),
+    ] = "permanent"
+
+
+LOG: Final = ActionSpec(LogAction, Effect.PURE)
+HTTP_REQUEST: Final = ActionSpec(HttpRequestAction)
+DELAY: Final = ActionSpec(DelayAction, Effect.PURE)
+TRANSFORM: Final = ActionSpec(TransformAction, Effect.PURE)
+FAIL: Final = ActionSpec(FailAction, Effect.PURE)
+BUILT_IN_ACTIONS: Final = (LOG, HTTP_REQUEST, DELAY, TRANSFORM, FAIL)

@@ -1,17 +1,61 @@
 """The types of action that exist, and reading a definition against them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
-from pydantic import ConfigDict, Field, JsonValue, ValidationError, create_model
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, from_json
 
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
 from shared.domain.errors import FieldProblem, InvalidInput, Misconfigured
 from shared.domain.problems import describe
+from shared.domain.retry import RetryPolicy
 from shared.domain.storable import check_storable
+from shared.domain.templates import has_expressions
+
+
+class Effect(StrEnum):
+    """What calling an action once more does: nothing to the world, the same again, or harm."""
+
+    PURE = "pure"
+    IDEMPOTENT = "idempotent"
+    AT_MOST_ONCE = "at-most-once"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """What is known of a type of action without being able to run it."""
+
+    params: type[ActionDefinition]
+    effect: Effect = Effect.IDEMPOTENT
+    retry: RetryPolicy | None = None
+    timeout: timedelta | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that definitions give in `type`."""
+        return action_type(self.params)
+
+    @property
+    def summary(self) -> str:
+        """The first line of what its author says about it."""
+        return (self.params.__doc__ or "").strip().partition("\n")[0]
+
+
+_ENVELOPE: Final = frozenset(ActionDefinition.model_fields)
+"""The fields that every action has; the others are its parameters."""
+
+_NO_PARAMETERS: Final = frozenset(map(to_camel, _ENVELOPE - {"compensate"}))
+_STRUCTURAL: Final = frozenset({"missing", "extra_forbidden", "union_tag_invalid"})
+"""Findings that no value of an expression could mend."""
 
 
 class ActionCatalogue:
@@ -20,38 +64,61 @@ class ActionCatalogue:
     Raises Misconfigured when two models claim one type, or a model names none.
     """
 
-    def __init__(self, models: Iterable[type[ActionDefinition]]) -> None:
-        self._models: dict[str, type[ActionDefinition]] = {}
-        for model in models:
-            self._register(model)
+    def __init__(self, specs: Iterable[ActionSpec]) -> None:
+        self._specs: dict[str, ActionSpec] = {}
+        for spec in specs:
+            self._register(spec)
+        self._models = {name: _with_undoing(s, self._specs) for name, s in self._specs.items()}
         self.model = _definition_model(tuple(self._models.values()))
 
-    def _register(self, model: type[ActionDefinition]) -> None:
-        name = action_type(model)
-        if name in self._models:
+    def _register(self, spec: ActionSpec) -> None:
+        there = self._specs.get(spec.name)
+        if there is not None:
             raise Misconfigured(
-                f"Two actions are registered as '{name}': {self._models[name].__qualname__} and "
-                f"{model.__qualname__}. Remove one of the packages that provide them."
+                f"Two actions are registered as '{spec.name}': {there.params.__qualname__} and "
+                f"{spec.params.__qualname__}. Remove one of the packages that provide them."
             )
-        self._models[name] = model
+        self._specs[spec.name] = spec
+
+    @property
+    def specs(self) -> tuple[ActionSpec, ...]:
+        """What is known of each type of action."""
+        return tuple(self._specs.values())
 
     @property
     def types(self) -> tuple[str, ...]:
         """The names of the known action types."""
-        return tuple(self._models)
+        return tuple(self._specs)
+
+    def effect(self, name: str) -> Effect:
+        """Return what repeating an action does; of an unknown one, the worst is assumed."""
+        spec = self._specs.get(name)
+        return spec.effect if spec else Effect.AT_MOST_ONCE
+
+    def timeout(self, action: ActionDefinition) -> timedelta | None:
+        """Return how long an attempt may take: what the action says, else what its type says."""
+        if action.timeout is not None:
+            return action.timeout
+        spec = self._specs.get(action.type)
+        return spec.timeout if spec else None
 
     def parse(self, document: JsonValue) -> WorkflowDefinition:
         """Return the definition that a user's JSON means, normalised.
 
+        A parameter that is an expression is checked when its value is known.
         Raises InvalidInput naming every wrong field by its JSON pointer.
         """
         if not isinstance(document, dict):
             raise InvalidInput([FieldProblem("", "must be a JSON object")])
         check_storable(document)
+        document = self._with_defaults(document)
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            raise InvalidInput(describe(error, document)) from error
+            wrong = [d for d in error.errors(include_url=False) if not _awaits(d)]
+            if wrong:
+                raise InvalidInput(describe(wrong, document)) from error
+        return self._restore(document)
 
     def restore(self, document: Mapping[str, JsonValue]) -> WorkflowDefinition:
         """Return a definition that was stored in its normalised form.
@@ -62,19 +129,47 @@ class ActionCatalogue:
         try:
             return self.model.model_validate(document)
         except ValidationError:
-            return WorkflowDefinition.model_validate(
-                {**document, "actions": tuple(map(self._restore_action, _items(document)))}
-            )
+            return self._restore(document)
 
     def restore_text(self, text: str) -> WorkflowDefinition:
         """Return a definition that was stored as `definition_text`."""
         try:
             return self.model.model_validate_json(text)
         except ValidationError:
-            return self.restore(from_json(text))
+            return self._restore(from_json(text))
+
+    def bind(self, action: ActionDefinition, parameters: Mapping[str, JsonValue]) -> Any:
+        """Return an action's parameters with values in the place of expressions.
+
+        Raises InvalidInput naming what is wrong with a value, KeyError for an unknown type.
+        """
+        document = {**parameters, "id": action.key, "type": action.type}
+        try:
+            return self._specs[action.type].params.model_validate(document)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False)
+            raise InvalidInput(describe(wrong, document)) from error
+
+    def _with_defaults(self, document: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Write down the retry policy that a type of action brings, where nothing else is said."""
+        actions = document.get("actions")
+        brought = {s.name: s.retry for s in self._specs.values() if s.retry is not None}
+        if "retry" in document or not brought or not isinstance(actions, list):
+            return document
+        return {**document, "actions": [_with_retry(action, brought) for action in actions]}
+
+    def _restore(self, document: Mapping[str, JsonValue]) -> WorkflowDefinition:
+        """Read action by action: those that cannot be read now are kept as they are."""
+        actions = tuple(map(self._restore_action, _items(document, "actions")))
+        return WorkflowDefinition.model_validate({**document, "actions": actions})
 
     def _restore_action(self, action: Mapping[str, JsonValue]) -> ActionDefinition:
-        return self._models.get(str(action["type"]), ForeignAction).model_validate(action)
+        model = self._models.get(str(action["type"]), ForeignAction)
+        try:
+            return model.model_validate(action)
+        except ValidationError:
+            undoing = tuple(map(self._restore_action, _items(action, "compensate")))
+            return ForeignAction.model_validate({**action, "compensate": undoing})
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of a definition."""
@@ -83,7 +178,10 @@ class ActionCatalogue:
 
 
 class ForeignAction(ActionDefinition):
-    """An action of a type that this process does not know; it can be read but not run."""
+    """An action whose parameters cannot be read yet.
+
+    Its type is not known to this process, or expressions stand where values will be.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -112,21 +210,85 @@ def action_type(model: type[ActionDefinition]) -> str:
     return name
 
 
-def _items(document: Mapping[str, JsonValue]) -> list[dict[str, JsonValue]]:
-    actions = document["actions"]
+def parameters(action: ActionDefinition) -> dict[str, JsonValue]:
+    """Return the parameters of an action as JSON, without what every action has."""
+    document = action.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude=set(_ENVELOPE)
+    )
+    return {str(key): value for key, value in document.items()}
+
+
+def is_templated(action: ActionDefinition) -> bool:
+    """Tell, quickly, whether an expression stands in a parameter of an action."""
+    if any(_mentions(value) for value in action.__dict__.values()):
+        return has_expressions(parameters(action))
+    return bool(action.model_extra) and has_expressions(parameters(action))
+
+
+def _mentions(value: object) -> bool:
+    """Tell whether a value may hold an expression; the ordinary one does not."""
+    if isinstance(value, str):
+        return "${" in value
+    return isinstance(value, dict | list | BaseModel) and "${" in str(value)
+
+
+def _awaits(detail: ErrorDetails) -> bool:
+    """Tell whether a finding is about an expression, whose value is not known yet."""
+    given = detail["input"]
+    return (
+        detail["type"] not in _STRUCTURAL
+        and isinstance(given, str)
+        and detail["loc"][:1] == ("actions",)
+        and not _NO_PARAMETERS.intersection(detail["loc"][2:])
+        and has_expressions(given)
+    )
+
+
+def _with_retry(action: JsonValue, brought: Mapping[str, RetryPolicy]) -> JsonValue:
+    if not isinstance(action, dict) or "retry" in action:
+        return action
+    policy = brought.get(str(action.get("type")))
+    if policy is None:
+        return action
+    return {**action, "retry": policy.model_dump(mode="json", by_alias=True)}
+
+
+def _items(document: Mapping[str, JsonValue], name: str) -> Iterator[dict[str, JsonValue]]:
+    actions = document.get(name, [])
     if not isinstance(actions, list):
-        raise TypeError("a stored definition has a list of actions")
-    return [action for action in actions if isinstance(action, dict)]
+        raise TypeError(f"a stored definition has a list of {name}")
+    return (action for action in actions if isinstance(action, dict))
+
+
+def _many(models: Iterable[type[ActionDefinition]]) -> Any:
+    """Return the type of a list of actions, each of one of these types."""
+    known = tuple(models)
+    union: Any = reduce(or_, known)
+    if len(known) > 1:
+        union = Annotated[union, Field(discriminator="type")]
+    return tuple.__class_getitem__((union, ...))
+
+
+def _with_undoing(spec: ActionSpec, specs: Mapping[str, ActionSpec]) -> type[ActionDefinition]:
+    """Return the model of an action whose compensations are of known types too."""
+    undoing: Any = (_many(s.params for s in specs.values()), _field(ActionDefinition, "compensate"))
+    return create_model(
+        spec.params.__name__,
+        __base__=spec.params,
+        __doc__=spec.params.__doc__,
+        compensate=undoing,
+    )
 
 
 def _definition_model(models: tuple[type[ActionDefinition], ...]) -> type[WorkflowDefinition]:
-    union: Any = reduce(or_, models)
-    if len(models) > 1:
-        union = Annotated[union, Field(discriminator="type")]
-    field = WorkflowDefinition.model_fields["actions"]
+    actions: Any = (_many(models), _field(WorkflowDefinition, "actions"))
     return create_model(
         "WorkflowDefinition",
         __base__=WorkflowDefinition,
-        __doc__="A workflow: when it runs and what it does. Actions run one after the other.",
-        actions=(Annotated[tuple[union, ...], *field.metadata], ...),
+        __doc__="A workflow: when it runs and what it does.",
+        actions=actions,
     )
+
+
+def _field(model: type[BaseModel], name: str) -> FieldInfo:
+    return copy(model.model_fields[name])

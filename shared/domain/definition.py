@@ -1,15 +1,21 @@
 """What a user writes: a workflow definition with its trigger, actions and retry policy."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic.alias_generators import to_camel
 
-from shared.domain.durations import Interval
+from shared.domain.durations import Duration, Interval
+from shared.domain.graph import check_graph
 from shared.domain.retry import RetryPolicy
 
 MAX_ACTIONS: Final = 100
+MAX_ITEMS: Final = 1_000
+DEFAULT_CONCURRENCY: Final = 10
 
 _MODEL = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
@@ -49,6 +55,51 @@ class ManualTrigger(BaseModel):
 Trigger = Annotated[PeriodicTrigger | ManualTrigger, Field(discriminator="type")]
 
 
+Expression = Annotated[
+    str,
+    Field(
+        pattern=r"^\$\{[\s\S]+\}$",
+        max_length=4_200,
+        description="One CEL expression, as in '${ input.amount > 100 }'.",
+    ),
+]
+
+
+class RunIf(StrEnum):
+    """Which outcomes of the actions it needs let an action run."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ALWAYS = "always"
+
+
+class OnError(StrEnum):
+    """What the final failure of an action leads to."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+    RETRY = "retry"
+    COMPENSATE = "compensate"
+
+
+class ForEach(BaseModel):
+    """Runs the action once for each item of a list, which expressions see as `item` and `index`."""
+
+    model_config = _MODEL
+
+    items: Annotated[
+        Expression | list[JsonValue],
+        Field(description=f"A list, or an expression that gives one; at most {MAX_ITEMS} items."),
+    ]
+    concurrency: Annotated[
+        int, Field(ge=1, le=100, strict=True, description="How many items run at a time.")
+    ] = DEFAULT_CONCURRENCY
+
+
+def _is_default(value: object) -> bool:
+    return value in {RunIf.SUCCESS, OnError.STOP} or value == ()
+
+
 class ActionDefinition(BaseModel):
     """What every action has in common; each type of action adds its own parameters."""
 
@@ -56,9 +107,46 @@ class ActionDefinition(BaseModel):
 
     id: ActionId | None = None
     type: str
+    needs: Annotated[
+        tuple[ActionId, ...] | None,
+        Field(
+            max_length=MAX_ACTIONS,
+            description="The actions that must have ended before this one starts. If no action of "
+            "a workflow has it, they run in order.",
+        ),
+    ] = None
+    when: Annotated[
+        Expression | None, Field(description="The action is skipped unless this is true.")
+    ] = None
+    run_if: Annotated[
+        RunIf,
+        Field(
+            exclude_if=_is_default,
+            description="success: nothing it needs failed. failure: something did. always: either.",
+        ),
+    ] = RunIf.SUCCESS
+    for_each: ForEach | None = None
+    on_error: Annotated[
+        OnError,
+        Field(
+            exclude_if=_is_default,
+            description="stop: nothing further starts and the execution fails. continue: it goes "
+            "on as if the action had succeeded. retry: it is retried until it succeeds or the "
+            "execution ends. compensate: as stop, then what was completed is undone.",
+        ),
+    ] = OnError.STOP
+    timeout: Annotated[Duration | None, Field(description="How long one attempt may take.")] = None
     retry: Annotated[
         RetryPolicy | None, Field(description="Overrides the workflow's retry policy.")
     ] = None
+    compensate: Annotated[
+        tuple["ActionDefinition", ...],
+        Field(
+            exclude_if=_is_default,
+            max_length=10,
+            description="The actions that undo this one, should the execution have to.",
+        ),
+    ] = ()
 
     @property
     def key(self) -> str:
@@ -67,11 +155,31 @@ class ActionDefinition(BaseModel):
             raise ValueError("an action gets its id from the workflow definition it is part of")
         return self.id
 
+    @field_validator("timeout", mode="after")
+    @classmethod
+    def _positive(cls, timeout: timedelta | None) -> timedelta | None:
+        if timeout is not None and not timeout:
+            raise ValueError("must be longer than 0")
+        return timeout
+
+    @field_validator("compensate", mode="after")
+    @classmethod
+    def _simple(cls, actions: tuple["ActionDefinition", ...]) -> tuple["ActionDefinition", ...]:
+        for action in actions:
+            given = sorted(to_camel(n) for n in _ONLY_IN_GRAPH & action.model_fields_set)
+            if given:
+                raise ValueError(f"must be plain actions; '{action.type}' has {', '.join(given)}")
+        return actions
+
+
+_ONLY_IN_GRAPH: Final = frozenset({"needs", "when", "run_if", "for_each", "on_error", "compensate"})
+
 
 class WorkflowDefinition(BaseModel):
     """A workflow as its author means it. `ActionCatalogue.model` narrows `actions` to known types.
 
-    Actions run one after the other, in order.
+    Actions run one after the other, in order, unless one of them has `needs`: then each
+    starts as soon as what it needs has ended.
     """
 
     model_config = _MODEL
@@ -80,23 +188,63 @@ class WorkflowDefinition(BaseModel):
     trigger: Trigger
     actions: Annotated[tuple[ActionDefinition, ...], Field(min_length=1, max_length=MAX_ACTIONS)]
     retry: RetryPolicy = RetryPolicy()
+    concurrency: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100,
+            strict=True,
+            exclude_if=lambda value: value == DEFAULT_CONCURRENCY,
+            description="How many actions and items of one execution run at a time.",
+        ),
+    ] = DEFAULT_CONCURRENCY
+    timeout: Annotated[
+        Duration | None,
+        Field(description="How long an execution may take, from its creation to its end."),
+    ] = None
+    input_schema: Annotated[
+        dict[str, JsonValue] | None,
+        Field(description="A JSON Schema (2020-12) that the input of every trigger must meet."),
+    ] = None
+
+    @field_validator("timeout", mode="after")
+    @classmethod
+    def _positive(cls, timeout: timedelta | None) -> timedelta | None:
+        if timeout is not None and not timeout:
+            raise ValueError("must be longer than 0")
+        return timeout
 
     @field_validator("actions", mode="after")
     @classmethod
-    def _name_actions(cls, actions: tuple[ActionDefinition, ...]) -> tuple[ActionDefinition, ...]:
-        if all(a.id for a in actions) and len({a.id for a in actions}) == len(actions):
-            return actions
-        named = tuple(
-            action
-            if action.id
-            else action.model_copy(update={"id": f"{action.type}-{position}"[:64]})
-            for position, action in enumerate(actions, start=1)
-        )
-        twice = sorted(key for key, n in Counter(a.key for a in named).items() if n > 1)
-        if twice:
-            raise ValueError(f"must have different ids; used more than once: {', '.join(twice)}")
+    def _connect_actions(
+        cls, actions: tuple[ActionDefinition, ...]
+    ) -> tuple[ActionDefinition, ...]:
+        named = tuple(_named(actions))
+        _check_ids(named)
+        if any(action.needs is not None for action in named):
+            check_graph({action.key: action.needs or () for action in named})
         return named
 
     def retry_policy(self, action: ActionDefinition) -> RetryPolicy:
         """Return the policy that governs an action: its own, else the workflow's."""
         return action.retry or self.retry
+
+
+def _named(actions: Iterable[ActionDefinition], prefix: str = "") -> Iterator[ActionDefinition]:
+    """Give each action, and each compensation, an id of its own if it has none."""
+    for position, action in enumerate(actions, start=1):
+        key = action.id or f"{prefix}{action.type}-{position}"[:64]
+        changes: dict[str, object] = {} if action.id else {"id": key}
+        if action.compensate:
+            undoing = tuple(_named(action.compensate, f"{key}-undo-"[:50]))
+            if undoing != action.compensate:
+                changes["compensate"] = undoing
+        yield action.model_copy(update=changes) if changes else action
+
+
+def _check_ids(actions: tuple[ActionDefinition, ...]) -> None:
+    keys = [action.key for action in actions]
+    keys += [undoing.key for action in actions for undoing in action.compensate]
+    if len(set(keys)) < len(keys):
+        twice = sorted(key for key, count in Counter(keys).items() if count > 1)
+        raise ValueError(f"must have different ids; used more than once: {', '.join(twice)}")

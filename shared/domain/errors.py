@@ -136,3 +136,7 @@ class Unavailable(PlatformError):
 
 class Misconfigured(PlatformError):
     """A setting or the environment is wrong; the message names the cause and the cure."""
+
+
+class EvaluationFailed(PlatformError):
+    """STUB."""

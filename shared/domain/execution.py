@@ -13,7 +13,7 @@ from shared.domain.identity import shard_of
 
 
 class Status(StrEnum):
-    """Where an execution stands. `waiting` is reserved for timers and people."""
+    """Where an execution stands. `pending` is in backoff; `waiting`, for a timer or a person."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -29,11 +29,24 @@ UNFINISHED: Final = frozenset({Status.QUEUED, Status.RUNNING, Status.PENDING, St
 
 
 class ActionStatus(StrEnum):
-    """How far an action got: failed for now (to be retried), for good, or completed."""
+    """How far an action got.
 
+    `started` is an intent, recorded before an at-most-once call; if its runner dies
+    the action becomes `unknown`. `expanded` is a forEach whose items run. `pending`
+    failed for now and is retried; `waiting` waits for its timer.
+    """
+
+    STARTED = "started"
+    EXPANDED = "expanded"
     PENDING = "pending"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
     COMPLETED = "completed"
     FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+ENDED: Final = frozenset({ActionStatus.COMPLETED, ActionStatus.FAILED, ActionStatus.SKIPPED})
 
 
 class EventType(StrEnum):
@@ -44,9 +57,20 @@ class EventType(StrEnum):
     CLAIMED = "claimed"
     RECOVERED = "recovered"
     RELEASED = "released"
+    ACTION_STARTED = "action.started"
+    ACTION_EXPANDED = "action.expanded"
     ACTION_COMPLETED = "action.completed"
     ACTION_FAILED = "action.failed"
+    ACTION_SKIPPED = "action.skipped"
+    ACTION_WAITING = "action.waiting"
+    ACTION_UNKNOWN = "action.unknown"
+    ACTION_RESOLVED = "action.resolved"
+    ACTION_REUSED = "action.reused"
     RETRY_SCHEDULED = "retry.scheduled"
+    WAITING = "waiting"
+    COMPENSATION_STARTED = "compensation.started"
+    CANCEL_REQUESTED = "cancel.requested"
+    RETRIED = "retried"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -55,10 +79,18 @@ class EventType(StrEnum):
 class ErrorCategory(StrEnum):
     """Why an action or execution failed, as far as it decides what happens next."""
 
-    RETRYABLE = "retryable"
+    TRANSIENT = "transient"
+    RECOVERABLE = "recoverable"
     PERMANENT = "permanent"
     OUTPUT_UNSERIALISABLE = "output-unserialisable"
     RUNNER_LOST = "runner-lost"
+    TIMEOUT = "timeout"
+    UNKNOWN_OUTCOME = "unknown-outcome"
+    COMPENSATION_FAILED = "compensation-failed"
+
+
+RETRIED: Final = frozenset({ErrorCategory.TRANSIENT, ErrorCategory.RECOVERABLE})
+"""The categories that a retry policy applies to."""
 
 
 class SkipReason(StrEnum):
@@ -67,6 +99,19 @@ class SkipReason(StrEnum):
     OVERLAP = "overlap"
     MISSED = "missed"
     DISABLED = "disabled"
+
+
+class SkippedBecause(StrEnum):
+    """Why an action did not run.
+
+    The last two say that a failure kept it from running, which counts as a failure
+    for the actions that need it; the first two do not.
+    """
+
+    CONDITION = "condition"
+    NO_FAILURE = "no-failure"
+    UPSTREAM = "upstream"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +142,67 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class ActionState:
-    """How far one action of an execution got."""
+class Ending:
+    """The end that an execution comes to once its compensations have run.
 
-    status: ActionStatus
-    attempts: int
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    output: JsonValue = None
+    `undoing` names the actions whose compensations run, the last to complete first.
+    """
+
+    status: Status
+    undoing: tuple[str, ...]
     error: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The execution that this one repeats, whole (`rerun`) or from an action on (`replay`)."""
+
+    kind: str
+    execution_id: str
+    action: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionState:
+    """How far one action of an execution, or one item of a forEach, got.
+
+    `next_attempt_at` is when it is called again (pending) or its timer ends (waiting).
+    `count` is the number of items of a forEach. A `tolerated` failure does not fail the
+    execution. `ended_seq` is the number of the event that ended it.
+    """
+
+    status: ActionStatus
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    output: JsonValue = None
+    error: Failure | None = None
+    next_attempt_at: datetime | None = None
+    reason: str | None = None
+    tolerated: bool = False
+    count: int | None = None
+    ended_seq: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether nothing more happens to it by itself."""
+        return self.status in ENDED
+
+    @property
+    def blocks(self) -> bool:
+        """Tell whether what needs it counts it as a failure that nobody tolerates."""
+        if self.status is ActionStatus.FAILED:
+            return not self.tolerated
+        return self.status is ActionStatus.SKIPPED and self.reason in _BLOCKING
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """One thing that happened, numbered from 1 within its execution."""
+    """One thing that happened, numbered from 1 within its execution.
+
+    It carries all that `apply` needs to know. `digest` is the fingerprint of `output`,
+    which is stored once, with the state of the action.
+    """
 
     seq: int
     type: EventType
@@ -122,8 +214,16 @@ class HistoryEvent:
     next_attempt_at: datetime | None = None
     error: Failure | None = None
     reason: str | None = None
+    retries_left: int | None = None
+    output: JsonValue = None
+    digest: str | None = None
+    count: int | None = None
+    tolerated: bool = False
+    undoing: tuple[str, ...] = ()
+    deadline: datetime | None = None
 
 
+_BLOCKING: Final = frozenset({SkippedBecause.UPSTREAM, SkippedBecause.STOPPED})
 _NO_ACTIONS: Final[Mapping[str, ActionState]] = MappingProxyType({})
 
 
@@ -134,6 +234,7 @@ class Execution:
     `wake_at` is when the scheduler looks at it again if nothing happens before;
     every unfinished execution has one. `attempt` and `retries_left` speak of the
     action that runs or runs next. `active_key` is set while it holds its workflow.
+    `deadline` is when its timeout ends it. `ending` is set while compensations run.
     """
 
     id: str
@@ -146,6 +247,8 @@ class Execution:
     scheduled_for: datetime | None = None
     input: JsonValue = None
     request_fingerprint: str | None = None
+    origin: Origin | None = None
+    deadline: datetime | None = None
     attempt: int = 1
     retries_left: int = 0
     recoveries: int = 0
@@ -158,6 +261,7 @@ class Execution:
     active_key: str | None = None
     actions: Mapping[str, ActionState] = field(default_factory=lambda: _NO_ACTIONS)
     error: Failure | None = None
+    ending: Ending | None = None
     skip: Skip | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -5,7 +5,7 @@ from datetime import datetime
 from shared.domain import transitions
 from shared.domain.execution import Execution, Skip, SkipReason, Status
 from shared.domain.identity import occurrence_id
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.domain.workflow import DueWorkflow
 
 
@@ -20,6 +20,7 @@ def occurrence(due: DueWorkflow, fire_at: datetime, now: datetime, timing: Timin
         status=Status.QUEUED,
         created_at=now,
         scheduled_for=fire_at,
+        deadline=now + due.timeout if due.timeout else None,
         retries_left=due.retries,
         active_key=due.key,
     )

@@ -1,9 +1,9 @@
 """Turn pydantic's findings into sentences that name the field and say what would be right."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 from pydantic_core import ErrorDetails
 
 from shared.domain.errors import FieldProblem
@@ -41,9 +41,8 @@ _SENTENCES: Final = {
 _TAG_ERRORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 
 
-def describe(error: ValidationError, document: JsonValue) -> list[FieldProblem]:
+def describe(details: Iterable[ErrorDetails], document: JsonValue) -> list[FieldProblem]:
     """Return one problem per finding, with JSON pointers into the `document` that was refused."""
-    details = error.errors(include_url=False)
     return [_problem(detail, document) for detail in details if not _is_echo(detail)]
 
 

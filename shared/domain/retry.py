@@ -1,5 +1,6 @@
 """When to try again, as a value: a policy plus how often it failed gives an instant, or nothing."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
@@ -39,6 +40,14 @@ class RetryPolicy(BaseModel):
     backoff: Backoff = Backoff()
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a failed call is made again, and how many retries are left after that one."""
+
+    at: datetime
+    left: int
+
+
 def backoff_delay(backoff: Backoff, failures: int, spread: float) -> timedelta:
     """Return the wait after the given number of failures (1 or more).
 
@@ -61,15 +70,17 @@ def next_attempt_at(
     now: datetime,
     spread: float,
     retry_after: timedelta | None = None,
+    at_once: bool = False,
+    endless: bool = False,
 ) -> datetime | None:
-    """Return when to try again, or None when the retries are used up.
+    """Return when to try again, or None when the retries are used up, unless they are endless.
 
     A `retry_after` that the other side asked for (RFC 9110, 10.2.3) is honoured
-    up to 24 hours when it is longer than the backoff.
+    up to 24 hours when it is longer than the backoff, or than nothing if `at_once`.
     """
-    if failures > policy.retries:
+    if failures > policy.retries and not endless:
         return None
-    delay = backoff_delay(policy.backoff, failures, spread)
+    delay = timedelta() if at_once else backoff_delay(policy.backoff, failures, spread)
     if retry_after is not None:
         delay = max(delay, min(retry_after, LONGEST_RETRY_AFTER))
     return now + delay

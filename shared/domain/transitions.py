@@ -1,11 +1,11 @@
 """The legal transitions of an execution, as a table, and each as a pure function.
 
-Every function returns the next state with the event that caused it appended to
-the history. An adapter stores both in one atomic update, so a crash leaves
-either the old state or the new one, never a mixture.
+Every function makes an event and returns the state it leads to, with the event
+appended to the history. An adapter stores both in one atomic update, so a crash
+leaves either the old state or the new one, never a mixture.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -16,8 +16,6 @@ from pydantic import JsonValue
 from shared.domain.errors import IllegalTransition
 from shared.domain.execution import (
     UNFINISHED,
-    ActionState,
-    ActionStatus,
     EventType,
     Execution,
     Failure,
@@ -26,26 +24,42 @@ from shared.domain.execution import (
     Skip,
     Status,
 )
+from shared.domain.history import changes_of
+from shared.domain.identity import fingerprint
+from shared.domain.retry import Retry
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """From which statuses an event may happen, and the status it leads to."""
+    """From which statuses an event may happen, and the status it leads to (None: the same)."""
 
     sources: frozenset[Status]
-    target: Status
+    target: Status | None = None
 
 
 _RUNNING: Final = frozenset({Status.RUNNING})
+_SUSPENDED: Final = frozenset({Status.PENDING, Status.WAITING})
+_QUIET: Final = _SUSPENDED | {Status.QUEUED}
 
 TRANSITIONS: Final[Mapping[EventType, Transition]] = MappingProxyType(
     {
-        EventType.CLAIMED: Transition(frozenset({Status.QUEUED, Status.PENDING}), Status.RUNNING),
+        EventType.CLAIMED: Transition(_QUIET, Status.RUNNING),
         EventType.RECOVERED: Transition(_RUNNING, Status.RUNNING),
         EventType.RELEASED: Transition(_RUNNING, Status.QUEUED),
-        EventType.ACTION_COMPLETED: Transition(_RUNNING, Status.RUNNING),
-        EventType.ACTION_FAILED: Transition(_RUNNING, Status.RUNNING),
+        EventType.ACTION_STARTED: Transition(_RUNNING),
+        EventType.ACTION_EXPANDED: Transition(_RUNNING),
+        EventType.ACTION_COMPLETED: Transition(_RUNNING | _QUIET),
+        EventType.ACTION_REUSED: Transition(frozenset({Status.QUEUED})),
+        EventType.ACTION_FAILED: Transition(_RUNNING | _QUIET),
+        EventType.ACTION_SKIPPED: Transition(_RUNNING),
+        EventType.ACTION_WAITING: Transition(_RUNNING),
+        EventType.ACTION_UNKNOWN: Transition(_RUNNING),
+        EventType.ACTION_RESOLVED: Transition(_QUIET, Status.QUEUED),
         EventType.RETRY_SCHEDULED: Transition(_RUNNING, Status.PENDING),
+        EventType.WAITING: Transition(_RUNNING, Status.WAITING),
+        EventType.COMPENSATION_STARTED: Transition(_RUNNING),
+        EventType.CANCEL_REQUESTED: Transition(UNFINISHED, Status.QUEUED),
+        EventType.RETRIED: Transition(frozenset({Status.FAILED}), Status.QUEUED),
         EventType.COMPLETED: Transition(_RUNNING, Status.COMPLETED),
         EventType.FAILED: Transition(_RUNNING, Status.FAILED),
         EventType.CANCELLED: Transition(UNFINISHED, Status.CANCELLED),
@@ -54,9 +68,29 @@ TRANSITIONS: Final[Mapping[EventType, Transition]] = MappingProxyType(
 """`queued` and `skipped` are births, so they are not in the table: see `queue` and `skip`."""
 
 
+def apply(execution: Execution, event: HistoryEvent) -> Execution:
+    """Return the state that follows an event. Raises IllegalTransition.
+
+    This is all of event sourcing here: folding it over a history gives the state.
+    """
+    transition = TRANSITIONS[event.type]
+    if execution.status not in transition.sources:
+        raise IllegalTransition(event.type.value, execution.status.value)
+    changes = changes_of(execution, event)
+    if transition.target is not None:
+        changes["status"] = transition.target
+    return execution.evolve(seq=event.seq, history=(*execution.history, event), **changes)
+
+
 def queue(execution: Execution, wake_at: datetime) -> Execution:
     """Return a new execution, queued, to be looked at again at `wake_at`."""
-    born = HistoryEvent(1, EventType.QUEUED, execution.created_at)
+    born = HistoryEvent(
+        1,
+        EventType.QUEUED,
+        execution.created_at,
+        retries_left=execution.retries_left,
+        deadline=execution.deadline,
+    )
     return execution.evolve(status=Status.QUEUED, wake_at=wake_at, seq=1, history=(born,))
 
 
@@ -77,11 +111,11 @@ def skip(execution: Execution, reason: Skip, retention: timedelta) -> Execution:
 
 
 def is_claimable(execution: Execution, now: datetime) -> bool:
-    """Tell whether a runner may claim: queued, backed off long enough, or its lease has run out."""
+    """Tell whether a runner may claim: queued, waited long enough, or its lease has run out."""
     match execution.status:
         case Status.QUEUED:
             return True
-        case Status.PENDING:
+        case Status.PENDING | Status.WAITING:
             return execution.next_attempt_at is not None and execution.next_attempt_at <= now
         case Status.RUNNING:
             return execution.lease is not None and execution.lease.until <= now
@@ -92,147 +126,145 @@ def is_claimable(execution: Execution, now: datetime) -> bool:
 def claim(execution: Execution, lease: Lease, now: datetime) -> Execution:
     """Return the execution in the hands of a runner; from an expired lease it is a recovery."""
     recovered = execution.status is Status.RUNNING
-    return _step(
-        execution,
-        EventType.RECOVERED if recovered else EventType.CLAIMED,
-        now,
-        {"runner": lease.owner},
-        lease=lease,
-        wake_at=lease.until,
-        next_attempt_at=None,
-        resends=0,
-        recoveries=execution.recoveries + int(recovered),
-        started_at=execution.started_at or now,
-    )
+    event = EventType.RECOVERED if recovered else EventType.CLAIMED
+    taken = happen(execution, event, now, runner=lease.owner)
+    return taken.evolve(lease=lease, wake_at=lease.until, resends=0)
 
 
 def release(execution: Execution, now: datetime) -> Execution:
     """Return the execution given back unfinished, for another runner to claim at once."""
-    return _step(
-        execution,
-        EventType.RELEASED,
-        now,
-        lease=None,
-        last_token=_token(execution),
-        wake_at=now,
-    )
+    return _let_go(happen(execution, EventType.RELEASED, now), wake_at=now)
+
+
+def start_action(execution: Execution, action: str, now: datetime) -> Execution:
+    """Return the execution with the intent of an at-most-once call recorded."""
+    return happen(execution, EventType.ACTION_STARTED, now, action=action)
 
 
 def complete_action(
-    execution: Execution, action_id: str, *, started_at: datetime, output: JsonValue, now: datetime
+    execution: Execution,
+    action: str,
+    *,
+    attempt: int,
+    started_at: datetime | None,
+    output: JsonValue,
+    now: datetime,
+    retries_left: int | None = None,
 ) -> Execution:
-    """Return the execution with the success of an action recorded."""
-    state = ActionState(ActionStatus.COMPLETED, execution.attempt, started_at, now, output=output)
-    return _step(
+    """Return the execution with the success of an action recorded.
+
+    `retries_left` are those of the action that runs next, where they differ.
+    """
+    return happen(
         execution,
         EventType.ACTION_COMPLETED,
         now,
-        {"action": action_id, "attempt": execution.attempt, "started_at": started_at},
-        actions={**execution.actions, action_id: state},
+        action=action,
+        attempt=attempt,
+        started_at=started_at,
+        output=output,
+        digest=None if output is None else fingerprint(output),
+        retries_left=retries_left if retries_left != execution.retries_left else None,
     )
 
 
 def fail_action(
     execution: Execution,
-    action_id: str,
+    action: str,
     *,
-    started_at: datetime,
+    attempt: int,
+    started_at: datetime | None,
     failure: Failure,
-    final: bool,
     now: datetime,
+    retry: Retry | None = None,
 ) -> Execution:
-    """Return the execution with one failed attempt recorded; `final` if it was the last."""
-    status = ActionStatus.FAILED if final else ActionStatus.PENDING
-    state = ActionState(status, execution.attempt, started_at, now, error=failure)
-    return _step(
+    """Return the execution with one failed attempt recorded; it is final without a retry."""
+    return happen(
         execution,
         EventType.ACTION_FAILED,
         now,
-        {
-            "action": action_id,
-            "attempt": execution.attempt,
-            "started_at": started_at,
-            "error": failure,
-        },
-        actions={**execution.actions, action_id: state},
+        action=action,
+        attempt=attempt,
+        started_at=started_at,
         error=failure,
+        next_attempt_at=retry.at if retry else None,
+        retries_left=retry.left if retry else None,
     )
 
 
-def schedule_retry(execution: Execution, at: datetime, now: datetime) -> Execution:
-    """Return the execution in backoff until `at`; its lease ends."""
-    return _step(
+def tolerate_action(
+    execution: Execution,
+    action: str,
+    *,
+    attempt: int,
+    started_at: datetime | None,
+    failure: Failure,
+    now: datetime,
+) -> Execution:
+    """Return the execution with the final failure of an action that does not fail it."""
+    return happen(
         execution,
-        EventType.RETRY_SCHEDULED,
+        EventType.ACTION_FAILED,
         now,
-        {"next_attempt_at": at},
-        attempt=execution.attempt + 1,
-        retries_left=execution.retries_left - 1,
-        next_attempt_at=at,
-        wake_at=at,
-        lease=None,
-        last_token=_token(execution),
+        action=action,
+        attempt=attempt,
+        started_at=started_at,
+        error=failure,
+        tolerated=True,
     )
+
+
+def suspend(execution: Execution, event: EventType, until: datetime, now: datetime) -> Execution:
+    """Return the execution in nobody's hands until an instant: in backoff, or waiting."""
+    return _let_go(happen(execution, event, now, next_attempt_at=until), wake_at=until)
+
+
+def start_compensation(
+    execution: Execution, undoing: Iterable[str], failure: Failure, now: datetime
+) -> Execution:
+    """Return the execution on its way to fail, once what it did is undone."""
+    return happen(
+        execution, EventType.COMPENSATION_STARTED, now, undoing=tuple(undoing), error=failure
+    )
+
+
+def request_cancel(execution: Execution, undoing: Iterable[str], now: datetime) -> Execution:
+    """Return the execution on its way to be cancelled, up for a runner to undo what it did."""
+    asked = happen(execution, EventType.CANCEL_REQUESTED, now, undoing=tuple(undoing))
+    return _let_go(asked, wake_at=now)
 
 
 def complete(execution: Execution, now: datetime, retention: timedelta) -> Execution:
     """Return the execution completed; it no longer holds its workflow."""
-    return _end(execution, EventType.COMPLETED, now, retention, {}, error=None)
+    return _end(happen(execution, EventType.COMPLETED, now), now + retention)
 
 
 def fail(execution: Execution, failure: Failure, now: datetime, retention: timedelta) -> Execution:
     """Return the execution failed for good; it no longer holds its workflow."""
-    return _end(execution, EventType.FAILED, now, retention, {"error": failure}, error=failure)
+    return _end(happen(execution, EventType.FAILED, now, error=failure), now + retention)
 
 
-def cancel(execution: Execution, now: datetime, retention: timedelta) -> Execution:
+def cancel(
+    execution: Execution, now: datetime, retention: timedelta, failure: Failure | None = None
+) -> Execution:
     """Return the execution cancelled; whatever its runner still reports is refused."""
-    return _end(execution, EventType.CANCELLED, now, retention, {})
+    return _end(happen(execution, EventType.CANCELLED, now, error=failure), now + retention)
 
 
-def _end(
-    execution: Execution,
-    event: EventType,
-    now: datetime,
-    retention: timedelta,
-    details: Mapping[str, Any],
-    **changes: Any,
-) -> Execution:
-    return _step(
-        execution,
-        event,
-        now,
-        details,
-        lease=None,
-        last_token=_token(execution),
-        active_key=None,
-        wake_at=None,
-        next_attempt_at=None,
-        finished_at=now,
-        expires_at=now + retention,
-        **changes,
-    )
+def happen(execution: Execution, event: EventType, now: datetime, **details: Any) -> Execution:
+    """Return the state after a new event. Raises IllegalTransition."""
+    return apply(execution, HistoryEvent(execution.seq + 1, event, now, **details))
 
 
-def _step(
-    execution: Execution,
-    event: EventType,
-    now: datetime,
-    details: Mapping[str, Any] = MappingProxyType({}),
-    **changes: Any,
-) -> Execution:
-    transition = TRANSITIONS[event]
-    if execution.status not in transition.sources:
-        raise IllegalTransition(event.value, execution.status.value)
-    seq = execution.seq + 1
-    happened = HistoryEvent(seq, event, now, **details)
-    return execution.evolve(
-        status=transition.target,
-        seq=seq,
-        history=(*execution.history, happened),
-        **changes,
-    )
+def requeue(execution: Execution, now: datetime) -> Execution:
+    """Return a queued execution in nobody's hands, to be looked at now."""
+    return _let_go(execution, wake_at=now).evolve(expires_at=None, resends=0)
 
 
-def _token(execution: Execution) -> str | None:
-    return execution.lease.token if execution.lease else execution.last_token
+def _end(execution: Execution, expires_at: datetime) -> Execution:
+    return _let_go(execution, wake_at=None).evolve(expires_at=expires_at)
+
+
+def _let_go(execution: Execution, wake_at: datetime | None) -> Execution:
+    token = execution.lease.token if execution.lease else execution.last_token
+    return execution.evolve(lease=None, last_token=token, wake_at=wake_at)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from shared.domain.definition import PeriodicTrigger, Trigger, WorkflowDefinition
 from shared.domain.execution import Execution, Status
 from shared.domain.identity import shard_of, workflow_key
-from shared.domain.progress import initial_retries
+from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 
 
@@ -59,6 +59,7 @@ class DueWorkflow:
     interval: timedelta
     retries: int
     next_run_at: datetime
+    timeout: timedelta | None = None
 
     @property
     def key(self) -> str:
@@ -79,6 +80,7 @@ def due_workflow(workflow: Workflow) -> DueWorkflow | None:
         interval=interval,
         retries=initial_retries(workflow.definition),
         next_run_at=workflow.next_run_at,
+        timeout=workflow.definition.timeout,
     )
 
 

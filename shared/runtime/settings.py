@@ -5,6 +5,7 @@ A variable that is almost the name of a setting is refused rather than ignored.
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +16,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.domain.durations import Duration
 from shared.domain.errors import Misconfigured
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 
 Count = Annotated[int, Field(ge=1)]
 _LAST_PORT = 65535
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 def _check_servers(servers: str) -> str:
@@ -27,6 +29,15 @@ def _check_servers(servers: str) -> str:
         if not host or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
             raise ValueError(f"'{server}' must be host:port, such as 127.0.0.1:9092")
     return servers
+
+
+def _check_names(names: str) -> str:
+    for name in filter(None, map(str.strip, names.split(","))):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"'{name}' must be the name of an environment variable")
+        if name.startswith("SECRET_"):
+            raise ValueError(f"'{name}' is a secret; expressions must not read it")
+    return names
 
 
 class ServiceSettings(BaseSettings):
@@ -90,6 +101,12 @@ class ServiceSettings(BaseSettings):
         Path | None, Field(description="Certificates to trust, instead of the system's.")
     ] = None
 
+    expression_env: Annotated[
+        str,
+        AfterValidator(_check_names),
+        Field(description="Variables that expressions may read as `env.NAME`, as NAME,NAME,…."),
+    ] = ""
+
     poll_interval: Annotated[
         Duration, Field(description="How often the scheduler asks the database what is due.")
     ] = timedelta(seconds=5)
@@ -111,6 +128,11 @@ class ServiceSettings(BaseSettings):
     max_recoveries: Annotated[
         int, Field(ge=0, description="How many runners an execution may lose before it fails.")
     ] = 5
+
+    @property
+    def expression_names(self) -> tuple[str, ...]:
+        """The environment variables that expressions may read."""
+        return tuple(filter(None, map(str.strip, self.expression_env.split(","))))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -31,7 +31,7 @@ async def test_retry_and_backoff(stack: Stack, destination: Destination) -> None
         assert wait * 0.8 <= later - earlier <= wait * 1.2 + 1
     assert [event["attempt"] for event in _failures(execution)] == [1, 2, 3, 4]
     assert execution["retriesLeft"] == 0
-    assert execution["error"]["category"] == "retryable"
+    assert execution["error"]["category"] == "recoverable"
     assert "HTTP 500" in execution["error"]["message"]
     assert events(execution)[-2:] == ["action.failed", "failed"]
     assert len({call.headers["idempotency-key"] for call in destination.calls}) == 1
@@ -106,7 +106,7 @@ async def test_outcome_of_an_http_action_that_may_pass(
     action = destination.to(f"/status/{status}")
     execution = await _run(stack, manual(f"passing-{status}", action, retry=quick_retry(1)))
     assert execution["status"] == "failed"
-    assert execution["error"]["category"] == "retryable"
+    assert execution["error"]["category"] == "recoverable"
     assert len(destination.calls) == 2
 
 
@@ -135,7 +135,7 @@ async def test_outcome_of_an_http_action_without_a_server(stack: Stack) -> None:
     action = {"type": "http-request", "url": "http://127.0.0.1:9/"}
     execution = await _run(stack, manual("no-server", action, retry=quick_retry(1)))
     assert execution["status"] == "failed"
-    assert execution["error"]["category"] == "retryable"
+    assert execution["error"]["category"] == "recoverable"
     assert len(_failures(execution)) == 2
 
 
@@ -149,7 +149,7 @@ async def test_outcome_of_an_http_action_that_takes_too_long(
     name = "too-long-" + "-".join(timeouts)
     execution = await _run(stack, manual(name, action, retry=quick_retry(0)))
     assert execution["status"] == "failed"
-    assert execution["error"]["category"] == "retryable"
+    assert execution["error"]["category"] == "recoverable"
     began, ended = (
         datetime.fromisoformat(_failures(execution)[0][key]) for key in ("startedAt", "at")
     )

@@ -16,7 +16,7 @@ from local.mongod import EmbeddedMongo
 from shared.adapters.mongo.connection import MongoConnection, MongoSettings
 from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.system.clock import SystemClock
-from shared.domain.catalogue import ActionCatalogue
+from shared.domain.catalogue import ActionCatalogue, ActionSpec
 from tests.support.builders import TENANT
 from tests.support.journal import Journal
 from tests.support.load import add_due_workflows
@@ -159,6 +159,8 @@ async def battlefield(kind: str, unique: str, directory: Path) -> AsyncIterator[
 async def _store(stack: Stack, mongo: MongoConnection, journal: Journal) -> None:
     later = datetime.now(UTC) + timedelta(hours=4)
     action: dict[str, Any] = journal.action()
-    await add_due_workflows(mongo, ActionCatalogue([JournalAction]), DUE_AT_ONCE, later, [action])
+    await add_due_workflows(
+        mongo, ActionCatalogue([ActionSpec(JournalAction)]), DUE_AT_ONCE, later, [action]
+    )
     for number in range(BY_HAND):
         await stack.create(manual(f"by-hand-{number}", journal.action()))

@@ -78,12 +78,14 @@ async def test_a_claim_does_what_the_transition_says(executions: ExecutionReposi
     assert await stored(executions, before) == transitions.claim(before, lease(), now)
 
 
-async def test_a_claim_takes_a_pending_execution_only_after_its_backoff(
-    executions: ExecutionRepository,
+@pytest.mark.parametrize("event", [EventType.RETRY_SCHEDULED, EventType.WAITING])
+async def test_a_claim_takes_what_is_suspended_only_at_its_instant(
+    executions: ExecutionRepository, event: EventType
 ) -> None:
     won = await claimed(executions, queued())
     at = NOW + 5 * SECOND
-    await executions.record([Change(won, transitions.schedule_retry(won, at, NOW))])
+    waiting = transitions.suspend(won, event, at, NOW)
+    await executions.record([Change(won, waiting)])
     early = await executions.claim([won.id], lease("t2"), at - SECOND)
     assert early.won == ()
     late = await executions.claim([won.id], lease("t2"), at)

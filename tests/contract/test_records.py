@@ -18,7 +18,7 @@ RETENTION = timedelta(days=30)
 async def test_a_change_is_applied_once_with_its_events(executions: ExecutionRepository) -> None:
     won = await claimed(executions, queued())
     done = transitions.complete_action(
-        won, "log-1", started_at=NOW, output={"$set": {"a.b": 1}}, now=NOW + SECOND
+        won, "log-1", attempt=1, started_at=NOW, output={"$set": {"a.b": 1}}, now=NOW + SECOND
     )
     ended = transitions.complete(done, NOW + SECOND, RETENTION)
     change = Change(won, ended)
@@ -40,10 +40,10 @@ async def test_a_step_leaves_the_renewed_lease_alone(executions: ExecutionReposi
     won = await claimed(executions, queued())
     until = NOW + 60 * SECOND
     await executions.renew("runner", [won.id], until)
-    first = transitions.complete_action(won, "a", started_at=NOW, output=1, now=NOW)
+    first = transitions.complete_action(won, "a", attempt=1, started_at=NOW, output=1, now=NOW)
     assert await executions.record([Change(won, first)]) == [RecordOutcome.APPLIED]
     assert await executions.record([Change(won, first)]) == [RecordOutcome.APPLIED]
-    second = transitions.complete_action(first, "b", started_at=NOW, output=2, now=NOW)
+    second = transitions.complete_action(first, "b", attempt=1, started_at=NOW, output=2, now=NOW)
     assert await executions.record([Change(first, second)]) == [RecordOutcome.APPLIED]
     found = await stored(executions, won)
     assert found.wake_at == until
@@ -64,7 +64,7 @@ async def test_a_result_after_a_cancellation_is_refused(executions: ExecutionRep
     won = await claimed(executions, queued())
     cancelled = Change(won, transitions.cancel(won, NOW, RETENTION))
     assert await executions.record([cancelled]) == [RecordOutcome.APPLIED]
-    step = transitions.complete_action(won, "a", started_at=NOW, output=1, now=NOW)
+    step = transitions.complete_action(won, "a", attempt=1, started_at=NOW, output=1, now=NOW)
     late = transitions.complete(step, NOW, RETENTION)
     assert await executions.record([Change(won, late)]) == [RecordOutcome.REFUSED]
     assert (await stored(executions, won)).status is Status.CANCELLED
@@ -75,7 +75,7 @@ async def test_a_cancellation_that_met_a_step_of_the_runner_is_refused(
 ) -> None:
     """Both carry the runner's token and the same seq, but lead elsewhere."""
     won = await claimed(executions, queued())
-    step = transitions.complete_action(won, "a", started_at=NOW, output=1, now=NOW)
+    step = transitions.complete_action(won, "a", attempt=1, started_at=NOW, output=1, now=NOW)
     assert await executions.record([Change(won, step)]) == [RecordOutcome.APPLIED]
     cancelled = transitions.cancel(won, NOW, RETENTION)
     assert await executions.record([Change(won, cancelled)]) == [RecordOutcome.REFUSED]
@@ -86,7 +86,7 @@ async def test_a_step_that_met_a_cancellation_is_refused(executions: ExecutionRe
     won = await claimed(executions, queued())
     cancelled = transitions.cancel(won, NOW, RETENTION)
     assert await executions.record([Change(won, cancelled)]) == [RecordOutcome.APPLIED]
-    step = transitions.complete_action(won, "a", started_at=NOW, output=1, now=NOW)
+    step = transitions.complete_action(won, "a", attempt=1, started_at=NOW, output=1, now=NOW)
     assert await executions.record([Change(won, step)]) == [RecordOutcome.REFUSED]
 
 
@@ -126,7 +126,9 @@ async def test_an_output_that_cannot_be_stored_fails_alone(
     changes = []
     for name, value in {"1": "fine", "2": output, "3": "fine"}.items():
         won = await claimed(executions, queued(name, f"w{name}"))
-        done = transitions.complete_action(won, "a", started_at=NOW, output=value, now=NOW)
+        done = transitions.complete_action(
+            won, "a", attempt=1, started_at=NOW, output=value, now=NOW
+        )
         changes.append(Change(won, transitions.complete(done, NOW, RETENTION)))
     assert await executions.record(changes) == [
         RecordOutcome.APPLIED,
@@ -144,11 +146,13 @@ async def test_an_update_that_makes_a_document_too_large_fails_alone(
     output = "x" * (6 * 2**20)
     for number in range(2):
         step = transitions.complete_action(
-            large, f"a{number}", started_at=NOW, output=output, now=NOW
+            large, f"a{number}", attempt=1, started_at=NOW, output=output, now=NOW
         )
         assert await executions.record([Change(large, step)]) == [RecordOutcome.APPLIED]
         large = step.evolve(history=())
-    third = transitions.complete_action(large, "a2", started_at=NOW, output=output, now=NOW)
+    third = transitions.complete_action(
+        large, "a2", attempt=1, started_at=NOW, output=output, now=NOW
+    )
     done = transitions.complete(other, NOW, RETENTION)
     outcomes = await executions.record([Change(large, third), Change(other, done)])
     assert outcomes == [RecordOutcome.UNSERIALISABLE, RecordOutcome.APPLIED]

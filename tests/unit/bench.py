@@ -11,16 +11,21 @@ from typing import Any, Literal
 from prometheus_client import CollectorRegistry
 from pydantic import JsonValue
 
+from runner_svc.actions.flow import flow_actions
 from runner_svc.metrics import RunnerMetrics
 from runner_svc.registry import ActionRegistry
+from runner_svc.use_cases.call import MakeCall
 from runner_svc.use_cases.holding import Holding
 from runner_svc.use_cases.recorder import Recorder
 from runner_svc.use_cases.run import RunExecution
+from shared.adapters.cel.language import CelLanguage
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.domain.catalogue import Effect
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
 from shared.domain.execution import Execution, Lease
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
+from shared.domain.plan import Plan
 from shared.ports.actions import Action, ActionContext
 from shared.ports.bus import ExecutionRequest, ExecutionWakes
 from tests.support.builders import queued
@@ -34,6 +39,14 @@ class StepAction(ActionDefinition):
     """An action that a test scripts."""
 
     type: Literal["step"]
+    to: JsonValue = None
+
+
+class OnceAction(ActionDefinition):
+    """The same, but never to be called twice for one attempt."""
+
+    type: Literal["once"]
+    to: JsonValue = None
 
 
 class Script:
@@ -41,6 +54,7 @@ class Script:
 
     def __init__(self) -> None:
         self.calls: list[ActionContext] = []
+        self.given: list[JsonValue] = []
         self._acts: dict[str, deque[JsonValue | BaseException | Act]] = defaultdict(deque)
 
     def tell(self, action_id: str, *acts: JsonValue | BaseException | Act) -> None:
@@ -52,9 +66,10 @@ class Script:
         """The ids of the actions, in the order in which they were called."""
         return [context.action_id for context in self.calls]
 
-    async def run(self, _: StepAction, context: ActionContext) -> JsonValue:
+    async def run(self, params: StepAction | OnceAction, context: ActionContext) -> JsonValue:
         """Act."""
         self.calls.append(context)
+        self.given.append(params.to)
         acts = self._acts[context.action_id]
         act = acts.popleft() if acts else "done"
         if isinstance(act, BaseException):
@@ -73,14 +88,21 @@ class Bench:
     counters: CollectorRegistry = field(default_factory=CollectorRegistry)
     wakes: list[ExecutionWakes] = field(default_factory=list)
     requests: list[ExecutionRequest] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
 
     def __post_init__(self) -> None:
         self.metrics = RunnerMetrics(self.counters)
-        self.registry = ActionRegistry([Action(StepAction, self.script.run)])
+        self.registry = ActionRegistry(
+            [
+                Action(StepAction, self.script.run),
+                Action(OnceAction, self.script.run, effect=Effect.AT_MOST_ONCE),
+                *flow_actions(self.clock),
+            ]
+        )
         self.recorder = Recorder(self.executions, self.metrics, 100)
         self.run = RunExecution(
-            registry=self.registry,
+            make_call=MakeCall(self.registry, CelLanguage(), self.clock, self.environment),
             recorder=self.recorder,
             clock=self.clock,
             timing=self.timing,
@@ -118,8 +140,12 @@ class Bench:
 
     async def after(self, definition: WorkflowDefinition | None) -> Execution:
         """Claim the execution, run it as far as it goes and return what is stored then."""
-        await self.run(await self.claim(), definition)
+        await self.go(await self.claim(), definition)
         return await self.stored()
+
+    async def go(self, holding: Holding, definition: WorkflowDefinition | None) -> None:
+        """Run what is held as far as it goes."""
+        await self.run(holding, Plan(definition) if definition else None)
 
     async def wait_for_retry(self) -> timedelta:
         """Let the backoff pass; return how long it was."""

@@ -17,7 +17,7 @@ from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.operations import MemoryMembers
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import Execution
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, workflow
 from tests.unit.doubles import FlakyBus, away

@@ -15,7 +15,7 @@ from shared.adapters.memory.operations import MemoryDeadLetters
 from shared.contracts.requests import TYPE
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Status
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.ports.bus import Delivery, ExecutionRequest
 from shared.ports.dead_letters import DeadLetter
 from tests.support.builders import NOW, SECOND, lease, queued, running

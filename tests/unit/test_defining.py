@@ -10,7 +10,7 @@ from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable
 from shared.domain.occurrences import occurrence
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.domain.workflow import due_workflow
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT
 from workflows_svc.use_cases.definitions import DefineWorkflows

@@ -1,5 +1,6 @@
 """What each transition does to an execution."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -19,11 +20,13 @@ from shared.domain.execution import (
     SkipReason,
     Status,
 )
+from shared.domain.identity import fingerprint
+from shared.domain.retry import Retry
 from tests.support.builders import NOW, SECOND, lease, queued, running
 
 LATER = NOW + 7 * SECOND
 RETENTION = timedelta(days=30)
-FAILURE = Failure(ErrorCategory.RETRYABLE, "HTTP 500")
+FAILURE = Failure(ErrorCategory.RECOVERABLE, "HTTP 500")
 
 
 def _in(status: Status) -> Execution:
@@ -96,7 +99,8 @@ def test_a_later_claim_keeps_the_first_start() -> None:
         (running(lease=lease(until=LATER)), LATER, True),
         (running(lease=None), LATER, False),
         *((_in(status), LATER, False) for status in Status if status not in UNFINISHED),
-        (_in(Status.WAITING), LATER, False),
+        (replace(queued(), status=Status.WAITING, next_attempt_at=LATER), LATER, True),
+        (replace(queued(), status=Status.WAITING, next_attempt_at=LATER), NOW, False),
     ],
 )
 def test_what_may_be_claimed(execution: Execution, now: datetime, *, claimable: bool) -> None:
@@ -111,44 +115,82 @@ def test_a_release_puts_the_execution_up_for_claim_at_once() -> None:
     assert after.active_key == running().active_key
 
 
-def test_a_scheduled_retry_counts_the_attempt_and_ends_the_lease() -> None:
-    after = transitions.schedule_retry(running(attempt=2, retries_left=2), LATER, NOW)
-    assert (after.attempt, after.retries_left) == (3, 1)
+def test_a_backoff_ends_the_lease() -> None:
+    after = transitions.suspend(running(), EventType.RETRY_SCHEDULED, LATER, NOW)
     assert after.next_attempt_at == after.wake_at == after.history[-1].next_attempt_at == LATER
-    assert (after.lease, after.last_token) == (None, "token")
+    assert (after.status, after.lease, after.last_token) == (Status.PENDING, None, "token")
 
 
 def test_a_completed_action_is_kept_with_its_output() -> None:
     after = transitions.complete_action(
-        running(attempt=2), "a", started_at=NOW, output={"x": 1}, now=LATER
+        running(attempt=2, error=FAILURE),
+        "a",
+        attempt=2,
+        started_at=NOW,
+        output={"x": 1},
+        now=LATER,
+        retries_left=5,
     )
     assert after.actions["a"] == ActionState(
-        ActionStatus.COMPLETED, 2, NOW, LATER, output={"x": 1}, error=None
+        ActionStatus.COMPLETED, 2, NOW, LATER, output={"x": 1}, ended_seq=3
     )
     assert after.is_completed("a")
     assert not after.is_completed("b")
     assert after.lease == running().lease
+    assert (after.attempt, after.retries_left, after.error) == (1, 5, None)
     assert after.history[-1] == HistoryEvent(
-        3, EventType.ACTION_COMPLETED, LATER, action="a", attempt=2, started_at=NOW
+        3,
+        EventType.ACTION_COMPLETED,
+        LATER,
+        action="a",
+        attempt=2,
+        started_at=NOW,
+        retries_left=5,
+        output={"x": 1},
+        digest=fingerprint({"x": 1}),
     )
+
+
+def test_a_failed_attempt_is_kept_with_its_error_and_its_retry() -> None:
+    after = transitions.fail_action(
+        running(),
+        "a",
+        attempt=1,
+        started_at=NOW,
+        failure=FAILURE,
+        now=LATER,
+        retry=Retry(LATER + SECOND, 2),
+    )
+    assert after.actions["a"] == ActionState(
+        ActionStatus.PENDING, 1, NOW, LATER, error=FAILURE, next_attempt_at=LATER + SECOND
+    )
+    assert after.error == after.history[-1].error == FAILURE
+    assert (after.attempt, after.retries_left) == (2, 2)
+    assert not after.is_completed("a")
 
 
 @pytest.mark.parametrize(
-    ("status", "final"), [(ActionStatus.PENDING, False), (ActionStatus.FAILED, True)]
+    ("fail", "tolerated"),
+    [(transitions.fail_action, False), (transitions.tolerate_action, True)],
 )
-def test_a_failed_attempt_is_kept_with_its_error(status: ActionStatus, *, final: bool) -> None:
-    after = transitions.fail_action(
-        running(), "a", started_at=NOW, failure=FAILURE, final=final, now=LATER
+def test_a_final_failure_is_kept_with_its_error(
+    fail: Callable[..., Execution], *, tolerated: bool
+) -> None:
+    after = fail(running(), "a", attempt=1, started_at=NOW, failure=FAILURE, now=LATER)
+    state = after.actions["a"]
+    assert (state.status, state.error, state.tolerated) == (
+        ActionStatus.FAILED,
+        FAILURE,
+        tolerated,
     )
-    assert after.actions["a"] == ActionState(status, 1, NOW, LATER, error=FAILURE)
-    assert after.error == after.history[-1].error == FAILURE
-    assert not after.is_completed("a")
+    assert state.blocks is not tolerated
+    assert (after.attempt, after.retries_left) == (1, 3)
 
 
 def test_a_new_execution_is_queued_with_its_first_event() -> None:
     born = transitions.queue(replace(queued(), seq=0, history=()), LATER)
     assert (born.status, born.wake_at, born.seq) == (Status.QUEUED, LATER, 1)
-    assert born.history == (HistoryEvent(1, EventType.QUEUED, NOW),)
+    assert born.history == (HistoryEvent(1, EventType.QUEUED, NOW, retries_left=3),)
 
 
 def test_a_skipped_execution_is_born_ended() -> None:

@@ -13,7 +13,7 @@ from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import EventType, Execution, Skip, SkipReason, Status
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow, delete, disable, redefine
 from shared.ports.bus import ExecutionRequest
 from shared.ports.workflows import Upcoming

@@ -19,7 +19,7 @@ from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Status
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, queued, workflow
 from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus

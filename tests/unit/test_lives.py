@@ -1,131 +1,250 @@
-"""Whole lives of executions, at random: whatever happens in whatever order, these things hold."""
+"""Whole lives of executions, at random: whatever happens in whatever order, these things hold.
+
+A world has one execution of a random graph, runners that claim, crash and stop, a user
+who cancels and answers, and time that passes. The engine decides; the world only obeys.
+"""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shared.domain import progress, transitions
-from shared.domain.definition import ActionDefinition
-from shared.domain.execution import UNFINISHED, ErrorCategory, EventType, Execution, Status
-from shared.domain.progress import Attempt, Failed, Succeeded, Timing
+from shared.domain import engine, operations, transitions
+from shared.domain.definition import WorkflowDefinition
+from shared.domain.errors import Conflict
+from shared.domain.execution import (
+    UNFINISHED,
+    ActionStatus,
+    ErrorCategory,
+    EventType,
+    Execution,
+    Status,
+)
+from shared.domain.fold import differences
+from shared.domain.operations import Resolution
+from shared.domain.outcomes import (
+    Attempt,
+    Call,
+    Expanded,
+    Failed,
+    NotWanted,
+    Outcome,
+    Succeeded,
+    Timing,
+    Uncertain,
+    WaitsUntil,
+)
+from shared.domain.plan import Plan
 from tests.support.builders import NOW, SECOND, definition, lease, queued
 
-TIMING = Timing(max_recoveries=2)
-CATEGORIES = st.sampled_from([ErrorCategory.RETRYABLE, ErrorCategory.PERMANENT])
-SPREADS = st.floats(0, 1, exclude_max=True)
+TIMING = Timing(max_recoveries=3)
+RUN_IF = st.sampled_from(["success", "success", "success", "failure", "always"])
+ON_ERROR = st.sampled_from(["stop", "stop", "continue", "compensate", "retry"])
 
 
-class Life(RuleBasedStateMachine):
-    """One execution of a few actions, its runners, its user, and the passing of time."""
+@st.composite
+def graphs(draw: st.DrawFn) -> WorkflowDefinition:
+    """A workflow of a few actions, each needing some of those before it."""
+    connected = draw(st.booleans())
+    actions: list[dict[str, Any]] = []
+    for number in range(draw(st.integers(1, 5))):
+        action: dict[str, Any] = {"id": f"a{number}", "type": "log", "message": "x"}
+        if connected:
+            before = [f"a{n}" for n in range(number)]
+            action["needs"] = draw(st.lists(st.sampled_from(before), unique=True)) if before else []
+        action |= {
+            "runIf": draw(RUN_IF),
+            "onError": draw(ON_ERROR),
+            "retry": {"retries": draw(st.integers(0, 2))},
+        }
+        if draw(st.integers(0, 4)) == 0:
+            action["forEach"] = {"items": ["x"] * draw(st.integers(0, 3)), "concurrency": 2}
+        if draw(st.integers(0, 4)) == 0:
+            action["when"] = "${ true }"
+        if draw(st.integers(0, 2)) == 0:
+            undo = {"id": f"u{number}", "type": "log", "message": "undo", "retry": {"retries": 1}}
+            action["compensate"] = [undo]
+        actions.append(action)
+    timeout = {"timeout": "3m"} if draw(st.booleans()) else {}
+    return definition(actions=actions, concurrency=draw(st.integers(1, 3)), **timeout)
 
-    execution: Execution
-    retries: list[int]
 
-    @initialize(retries=st.lists(st.integers(0, 3), min_size=1, max_size=3))
-    def begin(self, retries: list[int]) -> None:
-        self.now = NOW
+class World:
+    """One execution and everything that can happen to it."""
+
+    def __init__(self, graph: WorkflowDefinition, seed: int) -> None:
+        self.random = Random(seed)
+        self.plan = Plan(graph)
+        self.now: datetime = NOW
         self.tokens = 0
-        self.called: Counter[str] = Counter()
-        self.retries = retries
-        actions = [
-            {"id": f"a{n}", "type": "log", "message": "x", "retry": {"retries": allowed}}
-            for n, allowed in enumerate(retries)
-        ]
-        self.definition = definition(actions=actions)
-        self.execution = queued(retries_left=progress.initial_retries(self.definition))
+        self.in_flight: dict[str, Call] = {}
+        self.succeeded: Counter[str] = Counter()
+        self.execution: Execution = queued(
+            retries_left=graph.retry_policy(graph.actions[0]).retries,
+            deadline=NOW + graph.timeout if graph.timeout else None,
+        )
+        born = transitions.queue(self.execution.evolve(history=(), seq=0), NOW)
+        self.execution = born
+        self.at_most_once = {key for key in self.plan.actions if self.random.random() < 0.2}
 
-    def _is(self, *statuses: Status) -> bool:
-        return self.execution.status in statuses
+    def live(self, steps: int) -> None:
+        """Let anything happen, so many times; then only what a healthy platform does."""
+        for _ in range(steps):
+            self.random.choice(
+                (self.pass_time, self.claim, self.claim, self.crash, self.stop, self.cancel)
+                + (self.land, self.work) * 4
+                + (self.answer,)
+            )()
+            self.check()
+        for _ in range(400):
+            if self.execution.status not in UNFINISHED:
+                break
+            self.pass_time()
+            self.answer()
+            self.claim()
+            self.work()
+            self.land()
+            self.check()
+        assert self.execution.status not in UNFINISHED, "it never ends"
 
-    @rule(seconds=st.integers(0, 400))
-    def time_passes(self, seconds: int) -> None:
-        self.now += seconds * SECOND
+    def pass_time(self) -> None:
+        self.now += self.random.choice((1, 5, 60)) * SECOND
 
-    @rule()
-    def a_runner_asks_for_it(self) -> None:
+    def claim(self) -> None:
+        """A request is delivered, perhaps once more than needed."""
         if not transitions.is_claimable(self.execution, self.now):
             return
+        self.in_flight.clear()
         self.tokens += 1
         held = lease(f"t{self.tokens}", until=self.now + TIMING.lease)
         self.execution = transitions.claim(self.execution, held, self.now)
-        if progress.is_lost(self.execution, TIMING):
-            self.execution = progress.give_up(self.execution, self.now, TIMING)
+        if engine.is_lost(self.execution, TIMING):
+            self.execution = engine.give_up(self.plan, self.execution, self.now, TIMING)
 
-    def _act(self, outcome: Succeeded | Failed, spread: float) -> ActionDefinition:
-        action = progress.next_action(self.definition, self.execution)
-        assert action is not None, "nothing is left to do, and yet it runs"
-        self.called[action.key] += 1
-        attempt = Attempt(action, self.now, self.now, outcome)
-        self.execution = progress.after_attempt(
-            self.definition, self.execution, attempt, spread, TIMING
+    def work(self) -> None:
+        """What a runner does between two landings."""
+        if self.execution.status is not Status.RUNNING:
+            return
+        if self.execution.deadline and self.now >= self.execution.deadline:
+            self.in_flight.clear()
+        state = engine.advance(self.plan, self.execution, self.in_flight.keys(), self.now, TIMING)
+        calls = engine.next_calls(self.plan, state, self.in_flight.keys(), self.now)
+        assert len(calls) + len(self.in_flight) <= max(self.plan.concurrency, 1)
+        for call in calls:
+            assert not self.succeeded[call.key], "an action runs again after its success"
+            if call.action.key in self.at_most_once and not call.expands:
+                state = transitions.start_action(state, call.key, self.now)
+        if state.status is Status.RUNNING and not calls and not self.in_flight:
+            state = engine.suspend(state, self.now)
+        self.execution = state
+        self.in_flight |= {call.key: call for call in calls}
+
+    def land(self) -> None:
+        """One call, or several at once, come to their end."""
+        for key in list(self.in_flight)[: self.random.randint(0, 2)]:
+            call = self.in_flight.pop(key)
+            outcome = self.outcome(call)
+            if isinstance(outcome, Succeeded):
+                self.succeeded[key] += 1
+            attempt = Attempt(call, self.now, self.now, outcome)
+            self.execution = engine.after_call(
+                self.plan, self.execution, attempt, self.random.random()
+            )
+
+    def outcome(self, call: Call) -> Outcome:
+        first = call.attempt == 1 and call.index is None
+        if first and call.action.when and self.random.random() < 0.3:
+            return NotWanted()
+        if call.expands:
+            assert call.action.for_each is not None
+            return Expanded(len(call.action.for_each.items))
+        chance = self.random.random()
+        if chance < 0.6:
+            return Succeeded({"call": call.key})
+        if chance < 0.7:
+            return WaitsUntil(self.now + self.random.randint(0, 90) * SECOND)
+        if chance < 0.75 and call.action.key in self.at_most_once:
+            return Uncertain("who knows")
+        categories = list(ErrorCategory)[:4]
+        return Failed(self.random.choice(categories), "no", timedelta(seconds=1))
+
+    def crash(self) -> None:
+        """The runner is gone, with all it was doing; its lease runs out."""
+        self.in_flight.clear()
+        if self.execution.lease is not None:
+            self.now = max(self.now, self.execution.lease.until)
+
+    def stop(self) -> None:
+        if self.execution.status is Status.RUNNING and self.random.random() < 0.3:
+            self.in_flight.clear()
+            state = engine.advance(self.plan, self.execution, (), self.now, TIMING)
+            if state.status is Status.RUNNING:
+                state = transitions.release(state, self.now)
+            self.execution = state
+
+    def cancel(self) -> None:
+        if self.execution.status in UNFINISHED and self.random.random() < 0.1:
+            try:
+                self.execution = operations.cancel(self.plan, self.execution, self.now, TIMING)
+            except Conflict:
+                assert self.execution.ending is not None
+                return
+            self.in_flight.clear()
+
+    def answer(self) -> None:
+        unknown = [
+            key
+            for key, state in self.execution.actions.items()
+            if state.status is ActionStatus.UNKNOWN
+        ]
+        if not unknown or self.execution.status not in UNFINISHED:
+            return
+        key, resolution = unknown[0], self.random.choice(list(Resolution))
+        try:
+            self.execution = operations.resolve(
+                self.plan, self.execution, key, resolution, "said", self.now
+            )
+        except Conflict:
+            assert self.execution.status is Status.RUNNING
+            return
+        if resolution is Resolution.HAPPENED:
+            self.succeeded[key] += 1
+
+    def check(self) -> None:
+        """What holds after every step."""
+        execution = self.execution
+        unfinished = execution.status in UNFINISHED
+        assert (execution.wake_at is not None) is unfinished
+        assert (execution.active_key is not None) is unfinished
+        assert (execution.finished_at is None) is unfinished
+        assert (execution.lease is not None) is (execution.status is Status.RUNNING)
+        suspended = execution.status in {Status.PENDING, Status.WAITING}
+        assert (execution.next_attempt_at is not None) is suspended
+        assert execution.retries_left >= 0
+        assert [event.seq for event in execution.history] == list(range(1, execution.seq + 1))
+        assert differences(execution) == []
+
+    def check_end(self) -> None:
+        """What holds once it is over."""
+        execution, states = self.execution, self.execution.actions
+        history = Counter(
+            e.action for e in execution.history if e.type is EventType.ACTION_COMPLETED
         )
-        return action
-
-    @precondition(lambda self: self._is(Status.RUNNING))
-    @rule()
-    def its_action_succeeds(self) -> None:
-        action = self._act(Succeeded("done"), 0)
-        assert self.execution.is_completed(action.key)
-
-    @precondition(lambda self: self._is(Status.RUNNING))
-    @rule(category=CATEGORIES, spread=SPREADS, wait=st.none() | st.integers(0, 90))
-    def its_action_fails(self, category: ErrorCategory, spread: float, wait: int | None) -> None:
-        left = self.execution.retries_left
-        retry_after = None if wait is None else timedelta(seconds=wait)
-        self._act(Failed(category, "no", retry_after), spread)
-        retried = category is ErrorCategory.RETRYABLE and left > 0
-        assert self.execution.status is (Status.PENDING if retried else Status.FAILED)
-        if retried and retry_after is not None:
-            assert self.execution.next_attempt_at is not None
-            assert self.execution.next_attempt_at >= self.now + retry_after
-
-    @precondition(lambda self: self._is(Status.RUNNING))
-    @rule()
-    def its_runner_stops(self) -> None:
-        self.execution = transitions.release(self.execution, self.now)
-
-    @precondition(lambda self: self.execution.status in UNFINISHED)
-    @rule(chance=st.integers(0, 5))
-    def its_user_cancels(self, chance: int) -> None:
-        if chance == 0:
-            self.execution = transitions.cancel(self.execution, self.now, TIMING.retention)
-
-    @invariant()
-    def something_would_wake_it_until_it_ends(self) -> None:
-        unfinished = self.execution.status in UNFINISHED
-        assert (self.execution.wake_at is not None) is unfinished
-        assert (self.execution.active_key is not None) is unfinished
-        assert (self.execution.finished_at is None) is unfinished
-        assert (self.execution.expires_at is None) is unfinished
-
-    @invariant()
-    def each_status_has_what_it_needs_and_no_more(self) -> None:
-        assert (self.execution.lease is not None) is self._is(Status.RUNNING)
-        assert (self.execution.next_attempt_at is not None) is self._is(Status.PENDING)
-        assert self.execution.retries_left >= 0
-
-    @invariant()
-    def the_history_tells_it_all_in_order(self) -> None:
-        history = self.execution.history
-        assert [event.seq for event in history] == list(range(1, self.execution.seq + 1))
-        assert [event.at for event in history] == sorted(event.at for event in history)
-        done = [e.action for e in history if e.type is EventType.ACTION_COMPLETED]
-        assert done == [f"a{n}" for n in range(len(done))]
-
-    @invariant()
-    def no_action_is_called_more_often_than_its_policy_allows(self) -> None:
-        for number, allowed in enumerate(self.retries):
-            assert self.called[f"a{number}"] <= allowed + 1
-
-    @invariant()
-    def it_completes_only_with_every_action_done(self) -> None:
-        actions = self.definition.actions
-        all_done = all(self.execution.is_completed(a.key) for a in actions)
-        assert self._is(Status.COMPLETED) is all_done
+        assert all(count == 1 for count in history.values())
+        if execution.status is Status.COMPLETED:
+            assert all(states[key].ended for key in self.plan.actions)
+            assert not any(states[key].blocks for key in self.plan.actions)
+            assert not any(undo in states for undo in self.plan.parents)
 
 
-TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+@settings(max_examples=10_000, deadline=None)
+@given(graph=graphs(), seed=st.integers(0, 2**32), steps=st.integers(0, 40))
+def test_whatever_happens_an_execution_ends_and_its_history_tells_all(
+    graph: WorkflowDefinition, seed: int, steps: int
+) -> None:
+    world = World(graph, seed)
+    world.live(steps)
+    world.check_end()

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.execution import ActionStatus, ErrorCategory, EventType, Status
-from shared.ports.actions import ActionError
+from shared.domain.execution import ActionState, ActionStatus, ErrorCategory, EventType, Status
+from shared.ports.actions import ActionError, PermanentError
 from shared.ports.bus import ExecutionWakes
 from tests.support.builders import NOW, SECOND, TENANT, queued
 from tests.unit.bench import Bench, step, working
 from tests.unit.doubles import counted
 
-RETRYABLE, PERMANENT = ErrorCategory.RETRYABLE, ErrorCategory.PERMANENT
+RETRYABLE, PERMANENT = ErrorCategory.RECOVERABLE, ErrorCategory.PERMANENT
 
 
 @pytest.fixture
@@ -48,8 +48,9 @@ async def test_the_history_tells_every_step_once(bench: Bench) -> None:
 
 
 async def test_an_action_is_told_what_it_runs_for(bench: Bench) -> None:
-    execution = queued(input={"who": "me"}, attempt=3)
-    await bench.run(await bench.claim(execution), bench.definition("a"))
+    failed = ActionState(ActionStatus.PENDING, 2, next_attempt_at=NOW)
+    execution = queued(input={"who": "me"}, actions={"a": failed})
+    await bench.go(await bench.claim(execution), bench.definition("a"))
     (context,) = bench.script.calls
     assert (context.tenant, context.workflow_id) == (TENANT, "hello")
     assert (context.execution_id, context.action_id) == (execution.id, "a")
@@ -127,7 +128,7 @@ async def test_every_action_has_retries_of_its_own(bench: Bench) -> None:
 
 
 async def test_a_permanent_failure_is_not_retried(bench: Bench) -> None:
-    bench.script.tell("a", ActionError("HTTP 404", retryable=False))
+    bench.script.tell("a", PermanentError("HTTP 404"))
     after = await bench.after(bench.definition(step("a", retries=3), "b"))
     assert after.status is Status.FAILED
     assert after.error is not None
@@ -167,10 +168,10 @@ async def test_the_time_an_action_took_is_recorded(bench: Bench) -> None:
 
 async def test_an_execution_whose_actions_are_all_done_only_needs_its_end(bench: Bench) -> None:
     first = await bench.claim()
-    await bench.run(first, bench.definition("a", "b"))
+    await bench.go(first, bench.definition("a", "b"))
     state = (await bench.stored()).actions
     again = queued("2", "other", actions=state)
-    await bench.run(await bench.claim(again), bench.definition("a", "b"))
+    await bench.go(await bench.claim(again), bench.definition("a", "b"))
     found = await bench.executions.get(TENANT, again.id)
     assert found is not None
     assert found.status is Status.COMPLETED

@@ -15,7 +15,8 @@ from shared.adapters.memory.executions import MemoryExecutions
 from shared.domain import transitions
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import ErrorCategory, EventType, Failure, Status
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
+from shared.domain.plan import Plan
 from shared.domain.storable import MAX_OUTPUT
 from shared.domain.transitions import is_claimable
 from shared.ports.actions import ActionError
@@ -46,7 +47,7 @@ class PickyExecutions(MemoryExecutions):
 
 async def _aborted(bench: Bench, holding: Holding, definition: WorkflowDefinition) -> None:
     """Run an execution, and abort it in the middle of its action."""
-    task = asyncio.ensure_future(bench.run(holding, definition))
+    task = asyncio.ensure_future(bench.go(holding, definition))
     await settle()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -65,7 +66,7 @@ async def test_a_bug_of_an_action_is_a_retryable_failure(bench: Bench, bug: Exce
     after = await bench.after(bench.definition(step("a", retries=1)))
     assert after.status is Status.PENDING
     assert after.error is not None
-    assert after.error.category is ErrorCategory.RETRYABLE
+    assert after.error.category is ErrorCategory.RECOVERABLE
     assert after.error.message == f"{type(bug).__name__}: {bug}"
 
 
@@ -114,7 +115,7 @@ async def test_what_only_the_storage_finds_too_much_fails_that_execution_for_goo
 async def test_an_execution_that_lost_too_many_runners_is_given_up(
     bench: Bench, recoveries: int
 ) -> None:
-    await bench.run(await bench.claim(queued(recoveries=recoveries)), bench.definition("a"))
+    await bench.go(await bench.claim(queued(recoveries=recoveries)), bench.definition("a"))
     after = await bench.stored()
     assert (after.status, after.active_key) == (Status.FAILED, None)
     assert after.error is not None
@@ -123,7 +124,7 @@ async def test_an_execution_that_lost_too_many_runners_is_given_up(
 
 
 async def test_an_execution_that_lost_as_many_runners_as_allowed_still_runs(bench: Bench) -> None:
-    await bench.run(await bench.claim(queued(recoveries=5)), bench.definition("a"))
+    await bench.go(await bench.claim(queued(recoveries=5)), bench.definition("a"))
     assert (await bench.stored()).status is Status.COMPLETED
 
 
@@ -157,7 +158,7 @@ async def test_close_to_the_end_of_its_lease_a_runner_starts_no_action(
     async with working(Bench(timing=Timing(lease=lease_seconds * SECOND))) as bench:
         holding = await bench.claim()
         await bench.clock.advance(timedelta(seconds=passed))
-        await bench.run(holding, bench.definition("a"))
+        await bench.go(holding, bench.definition("a"))
         assert bool(bench.script.called) is runs
         assert counted(bench.counters, "leases_lost_total") == int(not runs)
         assert (await bench.stored()).status is (Status.COMPLETED if runs else Status.RUNNING)
@@ -171,7 +172,7 @@ async def test_a_lease_that_was_renewed_meanwhile_allows_the_next_action(bench: 
         holding.lease_until = bench.clock.now() + 30 * SECOND
 
     bench.script.tell("a", take_long)
-    await bench.run(holding, bench.definition("a", "b"))
+    await bench.go(holding, bench.definition("a", "b"))
     assert bench.script.called == ["a", "b"]
 
 
@@ -206,7 +207,7 @@ async def test_what_was_cancelled_meanwhile_stays_cancelled(bench: Bench) -> Non
 async def test_a_runner_that_stops_gives_back_what_it_has_not_begun(bench: Bench) -> None:
     holding = await bench.claim()
     bench.stopping = True
-    await bench.run(holding, bench.definition("a"))
+    await bench.go(holding, bench.definition("a"))
     after = await bench.stored()
     assert (after.status, after.lease, after.wake_at) == (Status.QUEUED, None, NOW)
     assert is_claimable(after, NOW)
@@ -255,14 +256,14 @@ async def test_an_action_that_cancels_itself_has_failed_like_any_other(bench: Be
     bench.script.tell("a", asyncio.CancelledError())
     after = await bench.after(bench.definition("a"))
     assert after.status is Status.PENDING
-    assert after.error == Failure(ErrorCategory.RETRYABLE, "the action cancelled itself")
+    assert after.error == Failure(ErrorCategory.RECOVERABLE, "the action cancelled itself")
 
 
 async def test_a_failure_is_kept_whatever_its_message(bench: Bench) -> None:
     bench.script.tell("a", ActionError("no file named '\udcff'"))
     after = await bench.after(bench.definition(step("a", retries=3)))
     assert after.status is Status.PENDING
-    assert after.error == Failure(ErrorCategory.RETRYABLE, "no file named '\\udcff'")
+    assert after.error == Failure(ErrorCategory.RECOVERABLE, "no file named '\\udcff'")
 
 
 async def test_nothing_more_runs_of_what_was_cancelled_meanwhile(bench: Bench) -> None:
@@ -278,14 +279,14 @@ async def test_nothing_more_runs_of_what_was_cancelled_meanwhile(bench: Bench) -
 
 async def test_a_bug_of_the_runner_itself_takes_nobody_else_down(bench: Bench) -> None:
     broken = replace(bench.run, spread=lambda: 1 / 0)
-    await broken(await bench.claim(), bench.definition("a"))
+    await broken(await bench.claim(), Plan(bench.definition("a")))
     assert (await bench.stored()).status is Status.RUNNING
 
 
 async def test_while_an_outcome_is_written_the_holding_says_so() -> None:
     bench = Bench()
     holding = await bench.claim()
-    task = asyncio.ensure_future(bench.run(holding, bench.definition("a")))
+    task = asyncio.ensure_future(bench.go(holding, bench.definition("a")))
     await settle()
     assert holding.recording
     async with working(bench):

@@ -13,7 +13,7 @@ from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Status
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.ports.bus import ExecutionRequest
 from shared.ports.executions import Wake
 from tests.support.builders import NOW, SECOND, TENANT, lease, queued, running

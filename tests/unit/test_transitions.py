@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,8 @@ from shared.domain import transitions
 from shared.domain.errors import IllegalTransition
 from shared.domain.execution import (
     UNFINISHED,
+    ActionState,
+    ActionStatus,
     ErrorCategory,
     EventType,
     Execution,
@@ -21,35 +24,59 @@ from tests.support.builders import NOW, SECOND, lease, queued, running
 
 LATER = NOW + 7 * SECOND
 RETENTION = timedelta(days=30)
-FAILURE = Failure(ErrorCategory.RETRYABLE, "HTTP 500")
+FAILURE = Failure(ErrorCategory.RECOVERABLE, "HTTP 500")
 BIRTHS = {EventType.QUEUED, EventType.SKIPPED}
 
-LEGAL = {
-    ("claimed", "queued"): "running",
-    ("claimed", "pending"): "running",
-    ("recovered", "running"): "running",
-    ("released", "running"): "queued",
-    ("action.completed", "running"): "running",
-    ("action.failed", "running"): "running",
-    ("retry.scheduled", "running"): "pending",
-    ("completed", "running"): "completed",
-    ("failed", "running"): "failed",
-    ("cancelled", "queued"): "cancelled",
-    ("cancelled", "running"): "cancelled",
-    ("cancelled", "pending"): "cancelled",
-    ("cancelled", "waiting"): "cancelled",
+RUNNING, QUIET = {"running"}, {"queued", "pending", "waiting"}
+TABLE: dict[str, tuple[set[str], str | None]] = {
+    "claimed": (QUIET, "running"),
+    "recovered": (RUNNING, "running"),
+    "released": (RUNNING, "queued"),
+    "action.started": (RUNNING, None),
+    "action.expanded": (RUNNING, None),
+    "action.completed": (RUNNING | QUIET, None),
+    "action.reused": ({"queued"}, None),
+    "action.failed": (RUNNING | QUIET, None),
+    "action.skipped": (RUNNING, None),
+    "action.waiting": (RUNNING, None),
+    "action.unknown": (RUNNING, None),
+    "action.resolved": (QUIET, "queued"),
+    "retry.scheduled": (RUNNING, "pending"),
+    "waiting": (RUNNING, "waiting"),
+    "compensation.started": (RUNNING, None),
+    "cancel.requested": (RUNNING | QUIET, "queued"),
+    "retried": ({"failed"}, "queued"),
+    "completed": (RUNNING, "completed"),
+    "failed": (RUNNING, "failed"),
+    "cancelled": (RUNNING | QUIET, "cancelled"),
 }
+LEGAL = {
+    (event, source): target or source
+    for event, (sources, target) in TABLE.items()
+    for source in sources
+}
+
+
+def _event(event: EventType, **details: Any) -> Callable[[Execution], Execution]:
+    return lambda e: transitions.happen(e, event, LATER, **details)
+
+
 CALLS: dict[EventType, Callable[[Execution], Execution]] = {
+    **{
+        event: _event(event, action="a") for event in EventType if event.value.startswith("action.")
+    },
     EventType.CLAIMED: lambda e: transitions.claim(e, lease("new"), LATER),
     EventType.RECOVERED: lambda e: transitions.claim(e, lease("new"), LATER),
     EventType.RELEASED: lambda e: transitions.release(e, LATER),
-    EventType.ACTION_COMPLETED: lambda e: transitions.complete_action(
-        e, "a", started_at=NOW, output={"x": 1}, now=LATER
+    EventType.RETRY_SCHEDULED: lambda e: transitions.suspend(
+        e, EventType.RETRY_SCHEDULED, LATER + SECOND, LATER
     ),
-    EventType.ACTION_FAILED: lambda e: transitions.fail_action(
-        e, "a", started_at=NOW, failure=FAILURE, final=False, now=LATER
+    EventType.WAITING: lambda e: transitions.suspend(e, EventType.WAITING, LATER + SECOND, LATER),
+    EventType.COMPENSATION_STARTED: lambda e: transitions.start_compensation(
+        e, ["a"], FAILURE, LATER
     ),
-    EventType.RETRY_SCHEDULED: lambda e: transitions.schedule_retry(e, LATER + SECOND, LATER),
+    EventType.CANCEL_REQUESTED: lambda e: transitions.request_cancel(e, ["a"], LATER),
+    EventType.RETRIED: _event(EventType.RETRIED, retries_left=3),
     EventType.COMPLETED: lambda e: transitions.complete(e, LATER, RETENTION),
     EventType.FAILED: lambda e: transitions.fail(e, FAILURE, LATER, RETENTION),
     EventType.CANCELLED: lambda e: transitions.cancel(e, LATER, RETENTION),
@@ -61,12 +88,13 @@ CLAIMS = {EventType.CLAIMED, EventType.RECOVERED}
 def _in(status: Status) -> Execution:
     held = running(last_token="old") if status is Status.RUNNING else queued(last_token="old")
     backoff = NOW if status is Status.PENDING else None
-    return replace(held, status=status, next_attempt_at=backoff)
+    unknown = {"a": ActionState(ActionStatus.UNKNOWN, 1)}
+    return replace(held, status=status, next_attempt_at=backoff, actions=unknown)
 
 
 def test_the_table_is_the_one_that_is_documented() -> None:
     pairs = {
-        (event.value, source.value): transition.target.value
+        (event.value, source.value): (transition.target or source).value
         for event, transition in TRANSITIONS.items()
         for source in transition.sources
     }
@@ -96,7 +124,8 @@ def test_a_pair_happens_exactly_if_the_table_has_it(event: EventType, status: St
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in UNFINISHED])
-def test_nothing_happens_to_what_has_ended(status: Status) -> None:
-    for call in CALLS.values():
-        with pytest.raises(IllegalTransition):
-            call(_in(status))
+def test_nothing_but_a_retry_happens_to_what_has_ended(status: Status) -> None:
+    for event, call in CALLS.items():
+        if (event.value, status.value) != ("retried", "failed"):
+            with pytest.raises(IllegalTransition):
+                call(_in(status))

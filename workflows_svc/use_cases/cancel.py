@@ -8,7 +8,7 @@ from shared.domain import transitions
 from shared.domain.errors import Conflict, ExecutionFinished, NotFound
 from shared.domain.execution import UNFINISHED, Execution
 from shared.domain.identity import workflow_key
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.ports.bus import ExecutionCancelled
 from shared.ports.clock import Clock
 from shared.ports.executions import Change, ExecutionRepository, RecordOutcome

@@ -21,7 +21,7 @@ from shared.domain.errors import (
 from shared.domain.execution import Skip, SkipReason
 from shared.domain.identity import fingerprint
 from shared.domain.occurrences import recorded_until, skipped_occurrence
-from shared.domain.progress import Timing
+from shared.domain.outcomes import Timing
 from shared.domain.schedule import Missed, missed_after
 from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.bus import WorkflowChanged

@@ -16,7 +16,8 @@ from shared.domain.errors import (
 )
 from shared.domain.execution import Execution, Status
 from shared.domain.identity import fingerprint, idempotent_id, manual_id
-from shared.domain.progress import Timing, initial_retries
+from shared.domain.outcomes import Timing
+from shared.domain.plan import deadline, initial_retries
 from shared.domain.storable import check_storable
 from shared.domain.workflow import Workflow, trigger_status
 from shared.ports.bus import ExecutionRequest
@@ -83,6 +84,7 @@ class TriggerWorkflow:
             trigger_id="manual",
             status=Status.QUEUED,
             created_at=now,
+            deadline=deadline(workflow.definition, now),
             input=given,
             request_fingerprint=fingerprint(given) if key is not None else None,
             retries_left=initial_retries(workflow.definition),

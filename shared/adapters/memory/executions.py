@@ -73,7 +73,6 @@ class MemoryExecutions:
         after = replace(
             change.after,
             input=stored.input,
-            actions={**stored.actions, **change.after.actions},
             history=(*stored.history, *happened),
         )
         if stored.lease and after.lease and after.lease.token == stored.lease.token:

@@ -42,6 +42,8 @@ class WorkflowDocument(Document):
     trigger: _Trigger
     actions: list[dict[str, Any]]
     retry: dict[str, Any]
+    timeout: str | None = None
+    options: str = "{}"
     shard: int
     created_at: datetime
     updated_at: datetime

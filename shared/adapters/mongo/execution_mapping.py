@@ -10,12 +10,14 @@ from pydantic import JsonValue
 from shared.domain.execution import (
     ActionState,
     ActionStatus,
+    Ending,
     ErrorCategory,
     EventType,
     Execution,
     Failure,
     HistoryEvent,
     Lease,
+    Origin,
     Skip,
     SkipReason,
     Status,
@@ -37,6 +39,7 @@ def to_document(execution: Execution) -> dict[str, Any]:
         "scheduledFor": execution.scheduled_for,
         "input": execution.input,
         "requestFingerprint": execution.request_fingerprint,
+        "origin": origin_document(execution.origin),
         "skip": skip_document(execution.skip),
         "history": [event_document(event) for event in execution.history],
     }
@@ -49,6 +52,7 @@ def to_document(execution: Execution) -> dict[str, Any]:
 def to_execution(raw: Raw) -> Execution:
     """Return the execution that a document (or a projection of it) holds."""
     get = raw.get
+    actions = {key: _action(value) for key, value in get("actions", {}).items()}
     return Execution(
         id=raw["_id"],
         tenant=raw["tenant"],
@@ -60,6 +64,8 @@ def to_execution(raw: Raw) -> Execution:
         scheduled_for=aware(get("scheduledFor")),
         input=plain(get("input")),
         request_fingerprint=get("requestFingerprint"),
+        origin=_origin(get("origin")),
+        deadline=aware(get("deadline")),
         attempt=raw["attempt"],
         retries_left=raw["retriesLeft"],
         recoveries=raw["recoveries"],
@@ -70,13 +76,14 @@ def to_execution(raw: Raw) -> Execution:
         lease=_lease(get("lease")),
         last_token=get("lastToken"),
         active_key=get("activeKey"),
-        actions={key: _action(value) for key, value in get("actions", {}).items()},
+        actions=actions,
         error=_failure(get("error")),
+        ending=_ending(get("ending")),
         skip=_skip(get("skip")),
         started_at=aware(get("startedAt")),
         finished_at=aware(get("finishedAt")),
         expires_at=aware(get("expiresAt")),
-        history=tuple(_event(event) for event in get("history", ())),
+        history=tuple(to_event(event, actions) for event in get("history", ())),
     )
 
 
@@ -90,12 +97,17 @@ def action_document(state: ActionState) -> dict[str, Any]:
             "finishedAt": state.finished_at,
             "output": state.output,
             "error": failure_document(state.error),
+            "nextAttemptAt": state.next_attempt_at,
+            "reason": state.reason,
+            "tolerated": state.tolerated or None,
+            "count": state.count,
+            "endedSeq": state.ended_seq or None,
         }
     )
 
 
 def event_document(event: HistoryEvent) -> dict[str, Any]:
-    """Return the document of one history event."""
+    """Return the document of one history event; its output is kept with the action it is of."""
     return _present(
         {
             "seq": event.seq,
@@ -108,7 +120,35 @@ def event_document(event: HistoryEvent) -> dict[str, Any]:
             "nextAttemptAt": event.next_attempt_at,
             "error": failure_document(event.error),
             "reason": event.reason,
+            "retriesLeft": event.retries_left,
+            "digest": event.digest,
+            "count": event.count,
+            "tolerated": event.tolerated or None,
+            "undoing": list(event.undoing) or None,
+            "deadline": event.deadline,
         }
+    )
+
+
+def ending_document(ending: Ending | None) -> dict[str, Any] | None:
+    """Return the document of the end that an execution is on its way to."""
+    if ending is None:
+        return None
+    return _present(
+        {
+            "status": ending.status.value,
+            "undoing": list(ending.undoing),
+            "error": failure_document(ending.error),
+        }
+    )
+
+
+def origin_document(origin: Origin | None) -> dict[str, Any] | None:
+    """Return the document that says which execution is repeated."""
+    if origin is None:
+        return None
+    return _present(
+        {"kind": origin.kind, "executionId": origin.execution_id, "action": origin.action}
     )
 
 
@@ -167,6 +207,8 @@ MUTABLE_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "last_token": ("lastToken", _same),
     "active_key": ("activeKey", _same),
     "error": ("error", failure_document),
+    "ending": ("ending", ending_document),
+    "deadline": ("deadline", _same),
     "started_at": ("startedAt", _same),
     "finished_at": ("finishedAt", _same),
     "expires_at": ("expiresAt", _same),
@@ -179,29 +221,60 @@ def _present(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _action(raw: Raw) -> ActionState:
+    get = raw.get
     return ActionState(
         ActionStatus(raw["status"]),
         raw["attempts"],
-        aware(raw.get("startedAt")),
-        aware(raw.get("finishedAt")),
-        plain(raw.get("output")),
-        _failure(raw.get("error")),
+        aware(get("startedAt")),
+        aware(get("finishedAt")),
+        plain(get("output")),
+        _failure(get("error")),
+        aware(get("nextAttemptAt")),
+        get("reason"),
+        get("tolerated", False),
+        get("count"),
+        get("endedSeq", 0),
     )
 
 
-def _event(raw: Raw) -> HistoryEvent:
+def to_event(raw: Raw, actions: Mapping[str, ActionState]) -> HistoryEvent:
+    """Return the event that a document holds, with its output from the action's state."""
+    get = raw.get
+    digest, action = get("digest"), get("action")
     return HistoryEvent(
         raw["seq"],
         EventType(raw["type"]),
         raw["at"].replace(tzinfo=UTC),
-        raw.get("action"),
-        raw.get("attempt"),
-        raw.get("runner"),
-        aware(raw.get("startedAt")),
-        aware(raw.get("nextAttemptAt")),
-        _failure(raw.get("error")),
-        raw.get("reason"),
+        action,
+        get("attempt"),
+        get("runner"),
+        aware(get("startedAt")),
+        aware(get("nextAttemptAt")),
+        _failure(get("error")),
+        get("reason"),
+        get("retriesLeft"),
+        _output(actions, action) if digest else None,
+        digest,
+        get("count"),
+        get("tolerated", False),
+        tuple(get("undoing", ())),
+        aware(get("deadline")),
     )
+
+
+def _output(actions: Mapping[str, ActionState], action: str | None) -> JsonValue:
+    state = actions.get(action or "")
+    return state.output if state else None
+
+
+def _ending(raw: Raw | None) -> Ending | None:
+    if raw is None:
+        return None
+    return Ending(Status(raw["status"]), tuple(raw["undoing"]), _failure(raw.get("error")))
+
+
+def _origin(raw: Raw | None) -> Origin | None:
+    return Origin(raw["kind"], raw["executionId"], raw.get("action")) if raw else None
 
 
 def _failure(raw: Raw | None) -> Failure | None:

@@ -32,7 +32,10 @@ def claimable(ids: Sequence[str], now: datetime) -> dict[str, Any]:
         "_id": {"$in": list(ids)},
         "$or": [
             {"status": Status.QUEUED.value},
-            {"status": Status.PENDING.value, "nextAttemptAt": {"$lte": now}},
+            {
+                "status": {"$in": [Status.PENDING.value, Status.WAITING.value]},
+                "nextAttemptAt": {"$lte": now},
+            },
             {"status": Status.RUNNING.value, "lease.until": {"$lte": now}},
         ],
     }
@@ -107,6 +110,7 @@ def patch_of(change: Change) -> Patch | None:
         for action_id, state in after.actions.items()
         if before.actions.get(action_id) != state
     }
+    unsets += [f"actions.{key}" for key in before.actions if key not in after.actions]
     history = [event_document(event) for event in after.history[len(before.history) :]]
     size = _encoded_size([sets, actions, history])
     if size is None:

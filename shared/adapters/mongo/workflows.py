@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pydantic_core import from_json, to_json
 from pymongo import UpdateMany
 from pymongo.errors import DuplicateKeyError
 
@@ -14,11 +15,12 @@ from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import plain
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
-from shared.domain.durations import parse_interval
+from shared.domain.durations import parse_duration, parse_interval
 from shared.domain.identity import version_key, workflow_key
 from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
+_FIELDS: Final = frozenset({"workflowId", "trigger", "actions", "retry", "timeout"})
 _UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
 _SCHEDULE: Final = {
     "tenant": 1,
@@ -26,6 +28,7 @@ _SCHEDULE: Final = {
     "version": 1,
     "trigger": 1,
     "retry.retries": 1,
+    "timeout": 1,
     "actions": {"$slice": 1},
 }
 
@@ -154,6 +157,8 @@ class MongoWorkflows:
             "trigger": trigger,
             "actions": document.actions,
             "retry": document.retry,
+            **({"timeout": document.timeout} if document.timeout else {}),
+            **from_json(document.options),
         }
         return Workflow(
             tenant=document.tenant,
@@ -180,6 +185,8 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
             "trigger": _trigger(workflow),
             "actions": definition["actions"],
             "retry": definition["retry"],
+            "timeout": definition.get("timeout"),
+            "options": _options(definition),
             "shard": workflow.shard,
             "createdAt": workflow.created_at,
             "updatedAt": workflow.updated_at,
@@ -201,6 +208,7 @@ def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str,
         "enabled": after.enabled,
         "actions": definition["actions"],
         "retry": definition["retry"],
+        "options": _options(definition),
         "createdAt": after.created_at,
         "updatedAt": after.updated_at,
     }
@@ -210,15 +218,21 @@ def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str,
         sets["trigger"] = _trigger(after)
     else:
         sets.update({f"trigger.{key}": value for key, value in trigger.items()})
-    if after.deleted_at is None:
-        unsets["deletedAt"] = ""
-    else:
-        sets["deletedAt"] = after.deleted_at
+    for key, value in (("deletedAt", after.deleted_at), ("timeout", definition.get("timeout"))):
+        if value is None:
+            unsets[key] = ""
+        else:
+            sets[key] = value
     return sets, unsets
 
 
+def _options(definition: Mapping[str, Any]) -> str:
+    """Return the other members of a definition as text: a JSON Schema has names like `$ref`."""
+    return to_json({k: v for k, v in definition.items() if k not in _FIELDS}).decode()
+
+
 def _due(raw: Raw) -> DueWorkflow:
-    own = raw["actions"][0].get("retry")
+    own, timeout = raw["actions"][0].get("retry"), raw.get("timeout")
     return DueWorkflow(
         tenant=raw["tenant"],
         workflow_id=raw["workflowId"],
@@ -226,6 +240,7 @@ def _due(raw: Raw) -> DueWorkflow:
         trigger_id=raw["trigger"]["type"],
         interval=parse_interval(raw["trigger"]["interval"]),
         retries=(own or raw["retry"])["retries"],
+        timeout=parse_duration(timeout) if timeout else None,
         next_run_at=_next_run_at(raw),
     )
 

@@ -1,0 +1,305 @@
+"""The engine: what an execution does next, decided from its plan and its state alone.
+
+A runner repeats: `advance` draws the conclusions that need nobody's help, `next_calls`
+names the calls to make, and `after_call` records what one of them led to. When nothing
+is under way and nothing can start, `suspend` lets go of the execution until an instant.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from shared.domain import compensation, transitions
+from shared.domain.definition import ActionDefinition, OnError, RunIf
+from shared.domain.execution import (
+    RETRIED,
+    ActionState,
+    ActionStatus,
+    ErrorCategory,
+    EventType,
+    Execution,
+    Failure,
+    SkippedBecause,
+    Status,
+)
+from shared.domain.fate import failed_first, fate_of, has_ended, has_failed, is_due, is_failed
+from shared.domain.instants import format_instant
+from shared.domain.items import item_calls, join_items
+from shared.domain.outcomes import (
+    Attempt,
+    Call,
+    Expanded,
+    Failed,
+    NotWanted,
+    Succeeded,
+    Timing,
+    Uncertain,
+    WaitsUntil,
+)
+from shared.domain.plan import Plan
+from shared.domain.retry import Retry, next_attempt_at
+
+LOOK_AGAIN: Final = timedelta(days=1)
+"""How long an execution that waits for a person rests before a runner looks at it again."""
+
+
+def advance(
+    plan: Plan,
+    execution: Execution,
+    in_flight: Collection[str],
+    now: datetime,
+    timing: Timing,
+) -> Execution:
+    """Return the state after all that follows by itself: ended timers, skips, joins, the end.
+
+    `in_flight` are the keys whose calls are under way.
+    """
+    execution = _settle_each(execution, in_flight, now)
+    if execution.ending is not None:
+        return compensation.advance(plan, execution, in_flight, now, timing)
+    if execution.deadline is not None and now >= execution.deadline:
+        return _time_out(plan, execution, now, timing)
+    before = None
+    while before is not execution:
+        before = execution
+        for action in plan.actions.values():
+            execution = _settle(plan, execution, action, in_flight, now)
+    if in_flight or not all(has_ended(execution, key) for key in plan.actions):
+        return execution
+    return _end(plan, execution, now, timing)
+
+
+def next_calls(
+    plan: Plan, execution: Execution, in_flight: Collection[str], now: datetime
+) -> list[Call]:
+    """Return the calls to start now, at most as many as the workflow's concurrency allows."""
+    if execution.status is not Status.RUNNING:
+        return []
+    if execution.ending is not None:
+        return compensation.next_calls(plan, execution, in_flight, now)
+    room = plan.concurrency - len(in_flight)
+    found: list[Call] = []
+    stopping = has_failed(plan, execution)
+    for action in plan.actions.values():
+        if len(found) >= room:
+            break
+        found += _calls_of(plan, execution, action, in_flight, now, stopping=stopping)
+    return found[: max(room, 0)]
+
+
+def after_call(plan: Plan, execution: Execution, attempt: Attempt, spread: float) -> Execution:
+    """Return the state after one call ended. `spread` is drawn from [0, 1), for the backoff."""
+    key, now, started_at = attempt.call.key, attempt.ended_at, attempt.started_at
+    match attempt.outcome:
+        case Succeeded(output=output):
+            return transitions.complete_action(
+                execution,
+                key,
+                attempt=attempt.call.attempt,
+                started_at=started_at,
+                output=output,
+                now=now,
+                retries_left=_retries_of_next(plan, execution, key),
+            )
+        case NotWanted():
+            return _skip(execution, key, SkippedBecause.CONDITION, now)
+        case Expanded(count=count):
+            return transitions.happen(
+                execution,
+                EventType.ACTION_EXPANDED,
+                now,
+                action=key,
+                started_at=started_at,
+                count=count,
+            )
+        case WaitsUntil(until=until):
+            return transitions.happen(
+                execution,
+                EventType.ACTION_WAITING,
+                now,
+                action=key,
+                attempt=attempt.call.attempt,
+                started_at=started_at,
+                next_attempt_at=until,
+            )
+        case Uncertain(message=message):
+            return _unknown(execution, key, message, now, attempt.call.attempt)
+        case Failed() as failed:
+            return _after_failure(plan, execution, attempt, failed, spread)
+
+
+def suspend(execution: Execution, now: datetime) -> Execution:
+    """Return the execution let go of: in backoff, or waiting for a timer or a person."""
+    states = _under_way(execution)
+    instants = [state.next_attempt_at for state in states if state.next_attempt_at is not None]
+    backoff = any(state.status is ActionStatus.PENDING for state in states)
+    until = min(instants, default=now + LOOK_AGAIN)
+    if execution.deadline is not None and execution.ending is None:
+        until = min(until, execution.deadline)
+    event = EventType.RETRY_SCHEDULED if backoff else EventType.WAITING
+    return transitions.suspend(execution, event, until, now)
+
+
+def next_instant(execution: Execution, now: datetime) -> datetime | None:
+    """Return when, after `now`, something happens by itself: a retry, a timer, the deadline."""
+    instants = [s.next_attempt_at for s in _under_way(execution)]
+    if execution.ending is None:
+        instants.append(execution.deadline)
+    return min((at for at in instants if at is not None and at > now), default=None)
+
+
+def is_lost(execution: Execution, timing: Timing) -> bool:
+    """Tell whether so many runners vanished under this execution that it must not run again."""
+    return execution.recoveries > timing.max_recoveries
+
+
+def give_up(plan: Plan | None, execution: Execution, now: datetime, timing: Timing) -> Execution:
+    """Fail an execution that keeps killing its runners, undoing first what it did."""
+    message = f"{execution.recoveries} runners in a row vanished while they ran this execution"
+    failure = Failure(ErrorCategory.RUNNER_LOST, message)
+    if plan is None or execution.ending is not None:
+        return transitions.fail(execution, failure, now, timing.retention)
+    return compensation.fail_or_undo(plan, execution, failure, now, timing, undo=True)
+
+
+def _settle_each(execution: Execution, in_flight: Collection[str], now: datetime) -> Execution:
+    """End the timers that are due, and notice intents whose runner is gone."""
+    for key, state in execution.actions.items():
+        if state.status is ActionStatus.WAITING:
+            if state.next_attempt_at is not None and state.next_attempt_at <= now:
+                execution = transitions.complete_action(
+                    execution,
+                    key,
+                    attempt=state.attempts,
+                    started_at=state.started_at,
+                    output={"until": format_instant(state.next_attempt_at)},
+                    now=now,
+                )
+        elif state.status is ActionStatus.STARTED and key not in in_flight:
+            said = "its runner vanished during the call, which must not be made twice"
+            execution = _unknown(execution, key, said, now, state.attempts + 1)
+    return execution
+
+
+def _settle(
+    plan: Plan,
+    execution: Execution,
+    action: ActionDefinition,
+    in_flight: Collection[str],
+    now: datetime,
+) -> Execution:
+    """Skip an action that is not to run any more, or join the items of a forEach."""
+    key = action.key
+    state = execution.actions.get(key)
+    if state is None:
+        if key in in_flight:
+            return execution
+        fate = fate_of(plan, execution, action, stopping=has_failed(plan, execution))
+        return _skip(execution, key, fate, now) if isinstance(fate, SkippedBecause) else execution
+    if state.status is ActionStatus.EXPANDED:
+        return join_items(execution, action, in_flight, now)
+    given_up = state.status in {ActionStatus.PENDING, ActionStatus.WAITING}
+    given_up = given_up and action.run_if is RunIf.SUCCESS and key not in in_flight
+    if given_up and has_failed(plan, execution):
+        return _skip(execution, key, SkippedBecause.STOPPED, now)
+    return execution
+
+
+def _calls_of(
+    plan: Plan,
+    execution: Execution,
+    action: ActionDefinition,
+    in_flight: Collection[str],
+    now: datetime,
+    *,
+    stopping: bool,
+) -> Iterator[Call]:
+    key = action.key
+    state = execution.actions.get(key)
+    if state is None:
+        if key not in in_flight and fate_of(plan, execution, action, stopping=stopping) is True:
+            yield Call(action, key, 1)
+    elif state.status is ActionStatus.EXPANDED:
+        yield from item_calls(execution, action, state.count or 0, in_flight, now)
+    elif is_due(state, now) and key not in in_flight:
+        yield Call(action, key, state.attempts + 1)
+
+
+def _after_failure(
+    plan: Plan, execution: Execution, attempt: Attempt, failed: Failed, spread: float
+) -> Execution:
+    action, number = attempt.call.action, attempt.call.attempt
+    policy = plan.retry_policy(action)
+    endless = action.on_error is OnError.RETRY
+    retry_at = None
+    if failed.category in RETRIED:
+        retry_at = next_attempt_at(
+            policy,
+            failures=number,
+            now=attempt.ended_at,
+            spread=spread,
+            retry_after=failed.retry_after,
+            at_once=failed.category is ErrorCategory.TRANSIENT and number == 1,
+            endless=endless,
+        )
+    record: Callable[..., Execution] = transitions.fail_action
+    if retry_at is not None:
+        retry = Retry(retry_at, max(policy.retries - number, 0))
+        record = partial(record, retry=retry)
+    elif action.on_error is OnError.CONTINUE:
+        record = transitions.tolerate_action
+    return record(
+        execution,
+        attempt.call.key,
+        attempt=number,
+        started_at=attempt.started_at,
+        failure=failed.failure,
+        now=attempt.ended_at,
+    )
+
+
+def _retries_of_next(plan: Plan, execution: Execution, done: str) -> int | None:
+    """Return the retries of the first action that is still to run after `done` completed."""
+    if execution.ending is not None:
+        return None
+    for key, action in plan.actions.items():
+        if key != done and not has_ended(execution, key):
+            return plan.retry_policy(action).retries
+    return None
+
+
+def _time_out(plan: Plan, execution: Execution, now: datetime, timing: Timing) -> Execution:
+    deadline = format_instant(execution.deadline) if execution.deadline else ""
+    failure = Failure(ErrorCategory.TIMEOUT, f"the execution was not done by {deadline}")
+    return compensation.fail_or_undo(plan, execution, failure, now, timing, undo=True)
+
+
+def _end(plan: Plan, execution: Execution, now: datetime, timing: Timing) -> Execution:
+    failed = failed_first(plan, execution)
+    if failed is None:
+        return transitions.complete(execution, now, timing.retention)
+    failure = execution.actions[failed].error or Failure(ErrorCategory.PERMANENT, "failed")
+    undo = any(
+        action.on_error is OnError.COMPENSATE and is_failed(execution, key)
+        for key, action in plan.actions.items()
+    )
+    return compensation.fail_or_undo(plan, execution, failure, now, timing, undo=undo)
+
+
+def _under_way(execution: Execution) -> list[ActionState]:
+    """Return the states that may lead to something, items among them."""
+    return [state for state in execution.actions.values() if not state.ended]
+
+
+def _skip(execution: Execution, key: str, why: SkippedBecause, now: datetime) -> Execution:
+    return transitions.happen(
+        execution, EventType.ACTION_SKIPPED, now, action=key, reason=why.value
+    )
+
+
+def _unknown(execution: Execution, key: str, said: str, now: datetime, attempt: int) -> Execution:
+    failure = Failure(ErrorCategory.UNKNOWN_OUTCOME, said)
+    return transitions.happen(
+        execution, EventType.ACTION_UNKNOWN, now, action=key, attempt=attempt, error=failure
+    )

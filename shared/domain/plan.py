@@ -1,0 +1,59 @@
+"""A definition, read for running: what needs what, and what undoes what."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+
+from shared.domain.definition import ActionDefinition, WorkflowDefinition
+from shared.domain.graph import chain, in_order, upstream
+from shared.domain.retry import RetryPolicy
+
+
+class Plan:
+    """The graph of one version of a definition; it never changes."""
+
+    def __init__(self, definition: WorkflowDefinition) -> None:
+        self.definition = definition
+        self.concurrency = definition.concurrency
+        given = {action.key: action for action in definition.actions}
+        self.is_chain = all(action.needs is None for action in definition.actions)
+        self.needs: Mapping[str, tuple[str, ...]] = (
+            chain(given)
+            if self.is_chain
+            else {key: action.needs or () for key, action in given.items()}
+        )
+        order = given if self.is_chain else in_order(self.needs)
+        self.actions: Mapping[str, ActionDefinition] = {key: given[key] for key in order}
+
+    @cached_property
+    def undoing(self) -> Mapping[str, tuple[ActionDefinition, ...]]:
+        """The compensations of each action that has any."""
+        return {key: a.compensate for key, a in self.actions.items() if a.compensate}
+
+    @cached_property
+    def parents(self) -> Mapping[str, str]:
+        """The action that each compensation undoes."""
+        return {undo.key: key for key, undoing in self.undoing.items() for undo in undoing}
+
+    def compensation(self, key: str) -> ActionDefinition:
+        """Return a compensation. Raises KeyError if there is none with that id."""
+        return next(undo for undo in self.undoing[self.parents[key]] if undo.key == key)
+
+    def upstream(self, key: str) -> frozenset[str]:
+        """Return every action whose outcome is known when this one, or what undoes it, starts."""
+        parent = self.parents.get(key)
+        return upstream(self.needs, key) if parent is None else frozenset(self.actions)
+
+    def retry_policy(self, action: ActionDefinition) -> RetryPolicy:
+        """Return the policy that governs an action."""
+        return self.definition.retry_policy(action)
+
+
+def initial_retries(definition: WorkflowDefinition) -> int:
+    """Return how many retries the first action of a new execution has."""
+    return definition.retry_policy(definition.actions[0]).retries
+
+
+def deadline(definition: WorkflowDefinition, created_at: datetime) -> datetime | None:
+    """Return when the timeout of an execution ends it."""
+    return created_at + definition.timeout if definition.timeout else None
