@@ -83,9 +83,9 @@ def _completed_action(execution: Execution, event: HistoryEvent) -> Changes:
         count=event.count if before is None else before.count,
         ended_seq=event.seq,
     )
-    changes = {**_with(execution, event, state), "attempt": 1, "error": None}
+    changes = {**_with(execution, event, state), "error": None}
     if event.retries_left is not None:
-        changes["retries_left"] = event.retries_left
+        changes |= {"attempt": 1, "retries_left": event.retries_left}
     return changes
 
 

@@ -153,7 +153,7 @@ def complete_action(
 ) -> Execution:
     """Return the execution with the success of an action recorded.
 
-    `retries_left` are those of the action that runs next, where they differ.
+    `retries_left` are those of the action that runs next, if there is one.
     """
     return happen(
         execution,
@@ -164,7 +164,7 @@ def complete_action(
         started_at=started_at,
         output=output,
         digest=None if output is None else fingerprint(output),
-        retries_left=retries_left if retries_left != execution.retries_left else None,
+        retries_left=retries_left,
     )
 
 

@@ -117,8 +117,8 @@ async def test_cancelling_what_a_runner_took_meanwhile_is_refused(
 
 @pytest.mark.parametrize(
     "output",
-    [2**70, "\ud800", {"a\0b": 1}, "x" * (20 * 2**20), {"deep": {1, 2}}],
-    ids=["int70", "surrogate", "nul-key", "20MB", "a-set"],
+    [2**70, "\ud800", {"a\0b": 1}, "x" * (20 * 2**20)],
+    ids=["int70", "surrogate", "nul-key", "20MB"],
 )
 async def test_an_output_that_cannot_be_stored_fails_alone(
     executions: ExecutionRepository, output: Any
