@@ -54,8 +54,11 @@ RULES = {
             stdlib_but=IMPURE,
         ),
     ),
-    "only adapters know drivers": Rule(
-        lambda source: inside(*PROJECT)(source) and not inside("shared/adapters")(source),
+    "only adapters and actions know drivers": Rule(
+        # An action is an effect that a user asked for, on a system that is not the platform's own.
+        lambda source: (
+            inside(*PROJECT)(source) and not inside("shared/adapters", "runner_svc/actions")(source)
+        ),
         imports_none_of(*DRIVERS),
         exceptions={
             # It turns the mongod it has just started into a replica set; no service is there yet.
@@ -146,9 +149,9 @@ OFFENDERS = [
     ("ports know the domain alone", "shared/ports/x.py", "from shared import contracts"),
     ("contracts know the domain and the ports", "shared/contracts/x.py", "import shared.runtime.y"),
     ("contracts know the domain and the ports", "shared/contracts/x.py", "import fastapi"),
-    ("only adapters know drivers", "shared/runtime/x.py", "from bson import ObjectId"),
-    ("only adapters know drivers", "runner_svc/worker/x.py", "import aiokafka.errors"),
-    ("only adapters know drivers", "local/mongod.py", "import beanie"),
+    ("only adapters and actions know drivers", "shared/runtime/x.py", "from bson import ObjectId"),
+    ("only adapters and actions know drivers", "runner_svc/worker/x.py", "import aiokafka.errors"),
+    ("only adapters and actions know drivers", "local/mongod.py", "import beanie"),
     ("adapters point at ports", "shared/adapters/mongo/x.py", "from shared.runtime import health"),
     ("adapters point at ports", "shared/adapters/kafka/x.py", "import runner_svc.metrics"),
     (
@@ -207,6 +210,7 @@ INNOCENTS = [
     ("shared/ports/x.py", "from typing import Protocol\nfrom pydantic import JsonValue"),
     ("shared/adapters/mongo/x.py", "import pymongo\nfrom shared.ports.bus import Record"),
     ("runner_svc/bootstrap.py", "from shared.adapters.mongo.workflows import MongoWorkflows"),
+    ("runner_svc/actions/x.py", "import pymongo\nfrom aiokafka import AIOKafkaProducer"),
     ("runner_svc/x.py", "import time\ntime.monotonic()\nself.clock.now()\nclock.time.time()"),
     ("scheduler_svc/use_cases/x.py", "import asyncio\nfrom scheduler_svc.metrics import M"),
     ("tests/x.py", "\n" * 350),
