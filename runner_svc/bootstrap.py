@@ -18,7 +18,9 @@ from shared.adapters.cel.language import CelLanguage
 
 from runner_svc.actions.flow import flow_actions
 from runner_svc.actions.http_request import HttpLimits, HttpRequester
+from runner_svc.actions.kafka_publish import KafkaActionPublisher, KafkaCluster
 from runner_svc.actions.log import LOG_LINE
+from runner_svc.actions.mongodb import MongodbTransactor
 from runner_svc.metrics import RunnerMetrics
 from runner_svc.registry import ActionRegistry
 from runner_svc.settings import RunnerSettings
@@ -35,15 +37,20 @@ from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.bootstrap import Dependencies, connected, installed_actions, kafka_settings
-from shared.domain.actions import HTTP_REQUEST
+from shared.contracts.topics import Topics
+from shared.domain.actions import HTTP_REQUEST, KAFKA_PUBLISH, MONGODB
+from shared.domain.errors import Misconfigured
 from shared.ports.actions import Action
 from shared.ports.bus import ExecutionRequest, Notice
 from shared.runtime.health import Health, health_router
 from shared.runtime.lifecycle import serve
 from shared.runtime.outbox import Outbox
+from shared.runtime.settings import check_servers
 
 SERVICE: Final = "runner-svc"
 _SECRET_PREFIX: Final = "SECRET_"  # noqa: S105 - the name of a prefix
+_MONGODB_PREFIX: Final = "MONGODB_CONNECTION_"
+_KAFKA_PREFIX: Final = "KAFKA_CONNECTION_"
 log = structlog.get_logger(__name__)
 
 
@@ -103,15 +110,8 @@ async def _runner(
     stop: asyncio.Event,
 ) -> AsyncIterator[Runner]:
     async with AsyncExitStack() as stack:
-        requester = await stack.enter_async_context(_requester(settings, dependencies))
-        registry = ActionRegistry(
-            [
-                LOG_LINE,
-                Action.of(HTTP_REQUEST, requester.run),
-                *flow_actions(dependencies.clock),
-                *installed_actions(),
-            ]
-        )
+        built_in = await _built_in(settings, dependencies, stack)
+        registry = ActionRegistry([*built_in, *installed_actions()])
         kafka = kafka_settings(settings, SERVICE)
         subscriber = KafkaRequestSubscriber(kafka)
         stack.push_async_callback(subscriber.close)
@@ -180,6 +180,28 @@ def _environment(settings: RunnerSettings) -> dict[str, str]:
     return {name: os.environ[name] for name in settings.expression_names if name in os.environ}
 
 
+async def _built_in(
+    settings: RunnerSettings, dependencies: Dependencies, stack: AsyncExitStack
+) -> list[Action]:
+    """Return the built-in actions; what they hold is released with the stack."""
+    requester = await stack.enter_async_context(_requester(settings, dependencies))
+    transactor = await stack.enter_async_context(
+        MongodbTransactor(
+            connections(os.environ, _MONGODB_PREFIX), dependencies.clock, settings.retention
+        )
+    )
+    publisher = await stack.enter_async_context(
+        KafkaActionPublisher(kafka_clusters(settings, os.environ), dependencies.clock)
+    )
+    return [
+        LOG_LINE,
+        Action.of(HTTP_REQUEST, requester.run),
+        *flow_actions(dependencies.clock),
+        Action.of(MONGODB, transactor.run),
+        Action.of(KAFKA_PUBLISH, publisher.run),
+    ]
+
+
 def _requester(settings: RunnerSettings, dependencies: Dependencies) -> HttpRequester:
     limits = HttpLimits(
         allow_private=settings.http_allow_private_addresses,
@@ -197,3 +219,42 @@ def _secrets(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name.startswith(_SECRET_PREFIX)
     }
+
+
+def connections(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Return the addresses that actions may name: `<prefix>ORDERS` is the connection `orders`."""
+    return {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environment.items()
+        if name.startswith(prefix) and value
+    }
+
+
+def kafka_clusters(
+    settings: RunnerSettings, environment: Mapping[str, str]
+) -> dict[str, KafkaCluster]:
+    """Return the clusters that actions may publish to: the platform's own, unless replaced.
+
+    Raises Misconfigured for an address that is none.
+    """
+    own = kafka_settings(settings, SERVICE)
+    clusters = {"default": KafkaCluster(own.connection(), _topics(own.topics))}
+    for name, servers in connections(environment, _KAFKA_PREFIX).items():
+        try:
+            check_servers(servers)
+        except ValueError as error:
+            raise Misconfigured(f"{_KAFKA_PREFIX}{name.upper()} {error}") from error
+        shared = not _places(servers).isdisjoint(_places(own.bootstrap_servers))
+        clusters[name] = KafkaCluster(
+            {"bootstrap_servers": servers, "client_id": SERVICE},
+            _topics(own.topics) if shared else frozenset(),
+        )
+    return clusters
+
+
+def _places(servers: str) -> set[str]:
+    return {server.strip() for server in servers.split(",")}
+
+
+def _topics(topics: Topics) -> frozenset[str]:
+    return frozenset({topics.requests, topics.dead_letters, topics.notices})

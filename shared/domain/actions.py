@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from shared.domain.catalogue import ActionSpec, Effect
+from shared.domain.data_actions import KafkaPublishAction, MongodbAction
 from shared.domain.definition import ActionDefinition
 from shared.domain.durations import Duration, parse_duration
 from shared.domain.secrets import REDACTED, SECRET_REFERENCE, check_references
@@ -174,4 +175,14 @@ HTTP_REQUEST: Final = ActionSpec(HttpRequestAction)
 DELAY: Final = ActionSpec(DelayAction, Effect.PURE)
 TRANSFORM: Final = ActionSpec(TransformAction, Effect.PURE)
 FAIL: Final = ActionSpec(FailAction, Effect.PURE)
-BUILT_IN_ACTIONS: Final = (LOG, HTTP_REQUEST, DELAY, TRANSFORM, FAIL)
+MONGODB: Final = ActionSpec(MongodbAction)
+KAFKA_PUBLISH: Final = ActionSpec(KafkaPublishAction)
+BUILT_IN_ACTIONS: Final = (
+    LOG,
+    HTTP_REQUEST,
+    DELAY,
+    TRANSFORM,
+    FAIL,
+    MONGODB,
+    KAFKA_PUBLISH,
+)

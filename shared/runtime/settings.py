@@ -23,7 +23,8 @@ _LAST_PORT = 65535
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
-def _check_servers(servers: str) -> str:
+def check_servers(servers: str) -> str:
+    """Return `servers`; raise ValueError unless it is host:port, or several with commas."""
     for server in servers.split(","):
         host, _, port = server.strip().rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
@@ -66,7 +67,7 @@ class ServiceSettings(BaseSettings):
     ] = timedelta(seconds=10)
 
     kafka_bootstrap_servers: Annotated[
-        str, AfterValidator(_check_servers), Field(description="Kafka, as host:port,….")
+        str, AfterValidator(check_servers), Field(description="Kafka, as host:port,….")
     ] = "127.0.0.1:9092"
     kafka_topic_prefix: Annotated[
         str, Field(description="Put before every topic and group name.")
