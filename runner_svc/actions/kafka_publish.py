@@ -44,7 +44,7 @@ _LARGEST_REQUEST: Final = 16 * 2**20
 class KafkaCluster:
     """How to reach a cluster (what aiokafka's clients take), and the topics closed to actions."""
 
-    connection: Mapping[str, Any]
+    connection: Mapping[str, Any] = field(repr=False)  # a password may be in it
     closed_topics: frozenset[str] = frozenset()
 
 

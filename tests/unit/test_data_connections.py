@@ -1,6 +1,7 @@
 """Which databases and brokers the actions of a runner may reach, told by its environment."""
 
 import pytest
+from pydantic import SecretStr
 
 from runner_svc.bootstrap import connections, kafka_clusters
 from runner_svc.settings import RunnerSettings
@@ -54,6 +55,13 @@ def test_another_cluster_has_no_closed_topics_and_none_of_the_platforms_credenti
             "bootstrap_servers": servers,
             "client_id": "runner-svc",
         }
+
+
+def test_a_cluster_does_not_show_its_password() -> None:
+    password = SecretStr("s3cret-word")
+    clusters = kafka_clusters(settings().model_copy(update={"kafka_sasl_password": password}), {})
+    assert clusters["default"].connection["sasl_plain_password"] == "s3cret-word"
+    assert "s3cret-word" not in repr(clusters)
 
 
 def test_an_address_that_is_none_names_its_variable() -> None:
