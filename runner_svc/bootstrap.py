@@ -14,7 +14,6 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from shared.adapters.cel.language import CelLanguage
 
 from runner_svc.actions.flow import flow_actions
 from runner_svc.actions.http_request import HttpLimits, HttpRequester
@@ -32,6 +31,7 @@ from runner_svc.use_cases.run import RunExecution
 from runner_svc.worker.inflight import InFlight
 from runner_svc.worker.intake import Intake
 from runner_svc.worker.renewal import CancellationListener, Renewal
+from shared.adapters.cel.language import CelLanguage
 from shared.adapters.kafka.subscriber import KafkaNoticeSubscriber, KafkaRequestSubscriber
 from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters

@@ -12,7 +12,7 @@ from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
 from pydantic import JsonValue
 
-from shared.ports.actions import ActionError
+from shared.ports.actions import PermanentError
 
 Raw = dict[str, Any]
 _RELAXED: Final = json_util.JSONOptions(
@@ -42,12 +42,12 @@ def read_document(value: JsonValue, field: str) -> Raw:
     try:
         document = json.loads(json.dumps(value), object_hook=_typed)
         if not isinstance(document, dict):
-            raise ActionError(f"'{field}' must be a document", retryable=False)
+            raise PermanentError(f"'{field}' must be a document")
         bson.encode(document)
     except _INVALID as error:
         why = f"{type(error).__name__}: {error}"[:_LONGEST]
         said = f"'{field}' is not MongoDB Extended JSON: {why}"
-        raise ActionError(said, retryable=False) from None
+        raise PermanentError(said) from None
     return document
 
 

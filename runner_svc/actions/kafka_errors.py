@@ -18,7 +18,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from shared.ports.actions import ActionError
+from shared.ports.actions import ActionError, PermanentError
 
 _LONGEST: Final = 500
 _PERMANENT: Final[tuple[tuple[tuple[type[KafkaError], ...], str], ...]] = (
@@ -52,7 +52,7 @@ def failure(error: KafkaError, topic: str, cluster: str) -> ActionError:
     where = f"Kafka cluster '{cluster}': "
     for kinds, sentence in _PERMANENT:
         if isinstance(error, kinds):
-            return ActionError(where + sentence.format(topic=topic), retryable=False)
+            return PermanentError(where + sentence.format(topic=topic))
     if isinstance(error, UnknownTopicOrPartitionError):
         # The client says so as well when no broker answered its question in time.
         return ActionError(f"{where}there is no topic '{topic}', or nobody answers")

@@ -29,7 +29,7 @@ from pydantic import JsonValue
 from runner_svc.actions.kafka_errors import failure
 from shared.domain.data_actions import KEY_HEADER, KafkaPublishAction
 from shared.domain.instants import format_instant
-from shared.ports.actions import ActionContext, ActionError
+from shared.ports.actions import ActionContext, ActionError, PermanentError
 from shared.ports.clock import Clock
 
 SEND_LIMIT: Final = timedelta(seconds=30)
@@ -81,7 +81,7 @@ class KafkaActionPublisher:
     async def run(self, params: KafkaPublishAction, context: ActionContext) -> JsonValue:
         """Publish the message and return where it is: topic, partition, offset, timestamp.
 
-        Raises ActionError: retryable while the broker or the topic is away,
+        Raises ActionError: recoverable while the broker or the topic is away,
         permanent for a message or a topic that no attempt could get through.
         """
         self._check(params)
@@ -100,13 +100,12 @@ class KafkaActionPublisher:
         cluster = self._clusters.get(params.cluster)
         if cluster is None:
             known = ", ".join(f"'{name}'" for name in sorted(self._clusters))[:_LONGEST] or "none"
-            raise ActionError(
+            raise PermanentError(
                 f"there is no Kafka cluster '{params.cluster}'; known: {known}. "
-                f"Set KAFKA_CONNECTION_{params.cluster.upper()} on the runner to host:port,…",
-                retryable=False,
+                f"Set KAFKA_CONNECTION_{params.cluster.upper()} on the runner to host:port,…"
             )
         if params.topic in cluster.closed_topics:
-            raise ActionError(f"the topic '{params.topic}' is the platform's own", retryable=False)
+            raise PermanentError(f"the topic '{params.topic}' is the platform's own")
 
     async def _send(
         self, params: KafkaPublishAction, value: bytes, headers: list[tuple[str, bytes]]
@@ -164,7 +163,7 @@ def _value(value: JsonValue) -> bytes:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
-        raise ActionError(f"'value' is not JSON: {error}", retryable=False) from None
+        raise PermanentError(f"'value' is not JSON: {error}") from None
     return _encoded(text, "value")
 
 
@@ -178,7 +177,7 @@ def _encoded(text: str, field: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         said = f"'{field}' has a lone surrogate, which is no Unicode text"
-        raise ActionError(said, retryable=False) from None
+        raise PermanentError(said) from None
 
 
 def _output(sent: RecordMetadata) -> JsonValue:

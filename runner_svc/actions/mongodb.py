@@ -29,7 +29,7 @@ from runner_svc.actions.mongodb_errors import failure
 from runner_svc.actions.mongodb_operations import Work, reading, writing
 from shared.domain.data_actions import RESULTS_COLLECTION, MongodbAction
 from shared.domain.storable import MAX_OUTPUT, size_of
-from shared.ports.actions import ActionContext, ActionError
+from shared.ports.actions import ActionContext, ActionError, PermanentError
 from shared.ports.clock import Clock
 
 DEFAULT_RETENTION: Final = timedelta(days=30)
@@ -70,7 +70,7 @@ class MongodbTransactor:
     async def run(self, params: MongodbAction, context: ActionContext) -> JsonValue:
         """Do the operation once and return its result, as plain JSON.
 
-        Raises ActionError: retryable where the database is away or too slow,
+        Raises ActionError: recoverable where the database is away or too slow,
         permanent for what would fail again. Either way nothing was changed, or
         the next attempt returns the result.
         """
@@ -83,7 +83,7 @@ class MongodbTransactor:
         except (PyMongoError, BSONError) as error:
             told = failure(error, f"{params.database}.{params.collection}")
             said = self._connections.redacted(f"connection '{params.connection}': {told}")
-            raise ActionError(said, retryable=told.retryable) from None
+            raise ActionError(said, category=told.category) from None
 
     async def _write(
         self, client: AsyncMongoClient[Raw], params: MongodbAction, key: str
@@ -100,7 +100,7 @@ class MongodbTransactor:
                 raise _AlreadyDone from None
             result = await operation(collection, session)
             if size_of(write_value(result)) > MAX_OUTPUT:
-                raise ActionError("the result has more than 1 MiB", retryable=False)
+                raise PermanentError("the result has more than 1 MiB")
             await results.update_one({"_id": key}, {"$set": {"result": result}}, session=session)
             return result
 

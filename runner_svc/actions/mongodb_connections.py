@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from runner_svc.actions.extended_json import Raw
 from shared.domain.secrets import Redactor
-from shared.ports.actions import ActionError
+from shared.ports.actions import PermanentError
 
 Connect = Callable[[str], AsyncMongoClient[Raw]]
 _GOODBYE_SECONDS: Final = 2
@@ -65,10 +65,9 @@ class MongodbConnections:
         variable = f"MONGODB_CONNECTION_{name.upper()}"
         if name not in self._uris:
             known = ", ".join(f"'{known}'" for known in sorted(self._uris))[:_LONGEST] or "none"
-            raise ActionError(
+            raise PermanentError(
                 f"there is no MongoDB connection '{name}'; known: {known}. "
-                f"Set {variable} on the runner to the address of the database",
-                retryable=False,
+                f"Set {variable} on the runner to the address of the database"
             )
         try:
             with warnings.catch_warnings():
@@ -77,10 +76,9 @@ class MongodbConnections:
                 return self._connect(self._uris[name])
         except (PyMongoError, ValueError, TypeError, UserWarning):
             # What the driver says of a malformed address may quote the password in it.
-            raise ActionError(
+            raise PermanentError(
                 f"{variable} on the runner is not a MongoDB address, such as "
-                "mongodb://user:password@host:27017/?replicaSet=rs0",
-                retryable=False,
+                "mongodb://user:password@host:27017/?replicaSet=rs0"
             ) from None
 
 

@@ -15,7 +15,7 @@ from pymongo.errors import (
 )
 
 from runner_svc.actions.extended_json import write_value
-from shared.ports.actions import ActionError
+from shared.ports.actions import ActionError, PermanentError
 
 _LONGEST: Final = 500
 _PASSING_LABELS: Final = (
@@ -32,9 +32,10 @@ def failure(error: PyMongoError | BSONError, place: str) -> ActionError:
     if isinstance(error, OperationFailure):
         problem = _problem(error)
         if said := _known(problem, place):
-            return ActionError(said, retryable=False)
+            return PermanentError(said)
     retryable = isinstance(error, PyMongoError) and _is_passing(error)
-    return ActionError(f"MongoDB: {_first_line(error)}", retryable=retryable)
+    said = f"MongoDB: {_first_line(error)}"
+    return ActionError(said) if retryable else PermanentError(said)
 
 
 def _problem(error: OperationFailure) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from runner_svc.actions.extended_json import Raw, read_document, write_value
 from shared.domain.data_actions import DEFAULT_LIMIT, MongodbAction, check_operators
 from shared.domain.storable import MAX_OUTPUT, size_of
-from shared.ports.actions import ActionError
+from shared.ports.actions import PermanentError
 
 T = TypeVar("T")
 Work = Callable[[AsyncCollection[Raw], AsyncClientSession], Awaitable[T]]
@@ -41,7 +41,7 @@ def reading(params: MongodbAction) -> Work[JsonValue]:
                 size += size_of(document)
                 # Told document by document: together they may be far larger than the memory.
                 if size > MAX_OUTPUT:
-                    raise ActionError(_TOO_LARGE, retryable=False)
+                    raise PermanentError(_TOO_LARGE)
                 found.append(document)
         return {"documents": found, "count": len(found)}
 
@@ -112,5 +112,5 @@ def _document(value: JsonValue, field: str) -> Raw:
     try:
         check_operators(value)
     except ValueError as error:
-        raise ActionError(f"'{field}' {error}", retryable=False) from None
+        raise PermanentError(f"'{field}' {error}") from None
     return read_document(value, field)

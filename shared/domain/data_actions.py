@@ -249,6 +249,3 @@ class KafkaPublishAction(ActionDefinition):
         JsonValue, Field(description="A string is sent as it is; anything else as JSON.")
     ] = None
     headers: Annotated[dict[str, str], AfterValidator(_check_headers), Field(default_factory=dict)]
-
-
-DATA_ACTIONS: Final = (MongodbAction, KafkaPublishAction)

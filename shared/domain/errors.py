@@ -136,7 +136,3 @@ class Unavailable(PlatformError):
 
 class Misconfigured(PlatformError):
     """A setting or the environment is wrong; the message names the cause and the cure."""
-
-
-class EvaluationFailed(PlatformError):
-    """STUB."""

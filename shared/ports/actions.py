@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from shared.domain.catalogue import ActionSpec, Effect
 from shared.domain.definition import ActionDefinition
-from shared.domain.execution import ErrorCategory
+from shared.domain.execution import RETRIED, ErrorCategory
 from shared.domain.retry import RetryPolicy
 
 ENTRY_POINT_GROUP: Final = "workflows.actions"
@@ -55,6 +55,11 @@ class ActionError(Exception):
         super().__init__(message)
         self.category = category
         self.retry_after = retry_after
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a retry policy applies to it."""
+        return self.category in RETRIED
 
 
 class PermanentError(ActionError):

@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import one_step, trigger_to_start
+from tests.benchmarks import throughput, trigger_to_start
 from tests.benchmarks.result import Result
 
 FILE: Final = Path(".local/bench/latest.json")
@@ -21,7 +21,8 @@ def main() -> None:
     """Measure, show and keep the figures."""
     console = Console(width=100)
     results = [
-        _median(console, "one_step", one_step.measure, "executions_per_second"),
+        _median(console, "one_step", throughput.one_step, "executions_per_second"),
+        _median(console, "three_step", throughput.three_step, "executions_per_second"),
         _median(console, "trigger_to_start_ms", trigger_to_start.measure, "p99"),
     ]
     console.print(_figures(results))

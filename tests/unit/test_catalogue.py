@@ -72,7 +72,15 @@ def test_an_action_of_an_unknown_type_is_kept_as_a_foreign_one() -> None:
 
 
 def test_a_catalogue_knows_the_types_of_its_models() -> None:
-    assert CATALOGUE.types == ("log", "http-request", "delay", "transform", "fail")
+    assert CATALOGUE.types == (
+        "log",
+        "http-request",
+        "delay",
+        "transform",
+        "fail",
+        "mongodb",
+        "kafka-publish",
+    )
     assert action_type(Shout) == "shout"
     only = ActionCatalogue([ActionSpec(Shout)])
     parsed = only.parse({**EXAMPLE, "actions": [{"type": "shout"}]})

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from shared.domain.actions import KAFKA_PUBLISH, MONGODB
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
-from shared.domain.data_actions import DATA_ACTIONS, KafkaPublishAction, MongodbAction
+from shared.domain.data_actions import KafkaPublishAction, MongodbAction
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
 from shared.domain.errors import InvalidInput
 
-CATALOGUE = ActionCatalogue(DATA_ACTIONS)
+CATALOGUE = ActionCatalogue([MONGODB, KAFKA_PUBLISH])
 PLACE = {"type": "mongodb", "database": "shop", "collection": "orders"}
 FIND = {**PLACE, "operation": "find"}
 INSERT = {**PLACE, "operation": "insert", "documents": [{"a": None}]}
