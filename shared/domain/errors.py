@@ -7,6 +7,9 @@ translate them (`workflows_svc/api/problems.py`, `local/cli`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+_SHOWN: Final = 80
 
 
 class PlatformError(Exception):
@@ -136,3 +139,27 @@ class Unavailable(PlatformError):
 
 class Misconfigured(PlatformError):
     """A setting or the environment is wrong; the message names the cause and the cure."""
+
+
+class InvalidExpression(PlatformError):
+    """The text of an expression does not compile, or uses what the language does not offer."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{_shown(source)}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class EvaluationFailed(PlatformError):
+    """An expression has no value here and now: a missing field, a wrong type, too much work."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{_shown(source)}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+def _shown(source: str) -> str:
+    """Return an expression on one line, as it stands in a definition; a long one shortened."""
+    line = " ".join(source.split())
+    return f"${{ {line if len(line) <= _SHOWN else line[:_SHOWN] + '…'} }}"
