@@ -23,7 +23,7 @@ from tests.unit.rooms import (
 SERVICES = ("workflows_svc", "scheduler_svc", "runner_svc")
 PROJECT = ("shared", *SERVICES, "local")
 USE_CASES = tuple(f"{service}/use_cases" for service in SERVICES)
-DRIVERS = ("pymongo", "beanie", "bson", "gridfs", "motor", "aiokafka")
+DRIVERS = ("cel", "pymongo", "beanie", "bson", "gridfs", "motor", "aiokafka")
 WEB = ("fastapi", "starlette", "uvicorn", "httpx", "httpx_aiohttp", "aiohttp")
 EDGES = ("bootstrap", "app", "api", "worker", "actions", "ticker", "settings", "__main__")
 IMPURE = (
@@ -161,6 +161,7 @@ OFFENDERS = [
     ),
     ("the adapters of Kafka know no other driver", "shared/adapters/kafka/x.py", "import pymongo"),
     ("the adapters in memory know no driver", "shared/adapters/memory/x.py", "import bson"),
+    ("only adapters know drivers", "shared/domain/x.py", "import cel"),
     ("only bootstrap names adapters", "runner_svc/use_cases/x.py", "import shared.adapters.memory"),
     ("only bootstrap names adapters", "local/x.py", "from shared import adapters"),
     ("the runtime serves any service", "shared/runtime/x.py", "from scheduler_svc import ticker"),
