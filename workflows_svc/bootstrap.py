@@ -7,6 +7,7 @@ from contextlib import suppress
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
+from shared.adapters.cel.language import CelLanguage
 from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
@@ -85,7 +86,16 @@ def _services(
     workflows = MongoWorkflows(mongo, catalogue)
     executions = MongoExecutions(mongo.executions)
     timing = settings.timing
-    define = DefineWorkflows(workflows, executions, catalogue, clock, timing, notices.put)
+    define = DefineWorkflows(
+        workflows,
+        executions,
+        catalogue,
+        clock,
+        timing,
+        notices.put,
+        CelLanguage(),
+        settings.expression_names,
+    )
     cancel = CancelExecution(executions, clock, timing, notices.put)
     return Services(
         define=define,

@@ -43,6 +43,8 @@ class Flights:
     async def abort(self) -> None:
         """End what is under way, and wait until it has ended."""
         tasks = list(self._tasks.values())
+        if not tasks:
+            return
         self._tasks.clear()
         for task in tasks:
             task.cancel()

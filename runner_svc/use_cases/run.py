@@ -77,9 +77,13 @@ class RunExecution:
             calls = await self._decide(holding, plan, flights, landed)
             if calls is None or holding.execution.status is not Status.RUNNING:
                 return
+            until = engine.next_instant(holding.execution, self.clock.now())
+            if len(calls) == 1 and not flights.keys and until is None:
+                # Nothing else can happen meanwhile, so no task is needed: half of the time.
+                landed = [await self.make_call(plan, holding.execution, calls[0], items)]
+                continue
             for call in calls:
                 flights.start(call.key, self.make_call(plan, holding.execution, call, items))
-            until = engine.next_instant(holding.execution, self.clock.now())
             landed = await flights.landed(until)
 
     async def _decide(

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
 from shared.domain.errors import FieldProblem, InvalidInput, Misconfigured
-from shared.domain.problems import describe
+from shared.domain.problems import describe, is_echo
 from shared.domain.retry import RetryPolicy
 from shared.domain.storable import check_storable
 from shared.domain.templates import has_expressions
@@ -115,7 +115,8 @@ class ActionCatalogue:
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            wrong = [d for d in error.errors(include_url=False) if not _awaits(d)]
+            found = error.errors(include_url=False)
+            wrong = [d for d in found if not (_awaits(d) or is_echo(d))]
             if wrong:
                 raise InvalidInput(describe(wrong, document)) from error
         return self._restore(document)
@@ -220,7 +221,8 @@ def parameters(action: ActionDefinition) -> dict[str, JsonValue]:
 
 def is_templated(action: ActionDefinition) -> bool:
     """Tell, quickly, whether an expression stands in a parameter of an action."""
-    if any(_mentions(value) for value in action.__dict__.values()):
+    given = action.__dict__
+    if any(_mentions(given[name]) for name in given if name not in _ENVELOPE):
         return has_expressions(parameters(action))
     return bool(action.model_extra) and has_expressions(parameters(action))
 

@@ -23,7 +23,15 @@ from shared.domain.execution import (
     SkippedBecause,
     Status,
 )
-from shared.domain.fate import failed_first, fate_of, has_ended, has_failed, is_due, is_failed
+from shared.domain.fate import (
+    failed_first,
+    fate_of,
+    has_ended,
+    has_failed,
+    is_due,
+    is_failed,
+    is_untroubled,
+)
 from shared.domain.instants import format_instant
 from shared.domain.items import item_calls, join_items
 from shared.domain.outcomes import (
@@ -55,10 +63,14 @@ def advance(
 
     `in_flight` are the keys whose calls are under way.
     """
+    late = execution.deadline is not None and now >= execution.deadline
+    if not late and is_untroubled(plan, execution):
+        done = not in_flight and all(key in execution.actions for key in plan.order)
+        return transitions.complete(execution, now, timing.retention) if done else execution
     execution = _settle_each(execution, in_flight, now)
     if execution.ending is not None:
         return compensation.advance(plan, execution, in_flight, now, timing)
-    if execution.deadline is not None and now >= execution.deadline:
+    if late:
         return _time_out(plan, execution, now, timing)
     before = None
     while before is not execution:
@@ -78,6 +90,8 @@ def next_calls(
         return []
     if execution.ending is not None:
         return compensation.next_calls(plan, execution, in_flight, now)
+    if plan.is_chain and is_untroubled(plan, execution):
+        return _next_of_chain(plan, execution, in_flight)
     room = plan.concurrency - len(in_flight)
     found: list[Call] = []
     stopping = has_failed(plan, execution)
@@ -111,7 +125,7 @@ def after_call(plan: Plan, execution: Execution, attempt: Attempt, spread: float
                 now,
                 action=key,
                 started_at=started_at,
-                count=count,
+                items=count,
             )
         case WaitsUntil(until=until):
             return transitions.happen(
@@ -143,7 +157,7 @@ def suspend(execution: Execution, now: datetime) -> Execution:
 
 def next_instant(execution: Execution, now: datetime) -> datetime | None:
     """Return when, after `now`, something happens by itself: a retry, a timer, the deadline."""
-    instants = [s.next_attempt_at for s in _under_way(execution)]
+    instants = [s.next_attempt_at for s in execution.actions.values() if not s.ended]
     if execution.ending is None:
         instants.append(execution.deadline)
     return min((at for at in instants if at is not None and at > now), default=None)
@@ -206,6 +220,13 @@ def _settle(
     return execution
 
 
+def _next_of_chain(plan: Plan, execution: Execution, in_flight: Collection[str]) -> list[Call]:
+    for key in plan.order:
+        if key not in execution.actions:
+            return [] if key in in_flight else [Call(plan.actions[key], key, 1)]
+    return []
+
+
 def _calls_of(
     plan: Plan,
     execution: Execution,
@@ -221,7 +242,7 @@ def _calls_of(
         if key not in in_flight and fate_of(plan, execution, action, stopping=stopping) is True:
             yield Call(action, key, 1)
     elif state.status is ActionStatus.EXPANDED:
-        yield from item_calls(execution, action, state.count or 0, in_flight, now)
+        yield from item_calls(execution, action, state.items or 0, in_flight, now)
     elif is_due(state, now) and key not in in_flight:
         yield Call(action, key, state.attempts + 1)
 
@@ -263,9 +284,9 @@ def _retries_of_next(plan: Plan, execution: Execution, done: str) -> int | None:
     """Return the retries of the first action that is still to run after `done` completed."""
     if execution.ending is not None:
         return None
-    for key, action in plan.actions.items():
+    for key in plan.order:
         if key != done and not has_ended(execution, key):
-            return plan.retry_policy(action).retries
+            return plan.retry_policy(plan.actions[key]).retries
     return None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
 
@@ -162,12 +162,11 @@ class Origin:
     action: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ActionState:
+class ActionState(NamedTuple):
     """How far one action of an execution, or one item of a forEach, got.
 
     `next_attempt_at` is when it is called again (pending) or its timer ends (waiting).
-    `count` is the number of items of a forEach. A `tolerated` failure does not fail the
+    `items` is how many items a forEach has. A `tolerated` failure does not fail the
     execution. `ended_seq` is the number of the event that ended it.
     """
 
@@ -180,7 +179,7 @@ class ActionState:
     next_attempt_at: datetime | None = None
     reason: str | None = None
     tolerated: bool = False
-    count: int | None = None
+    items: int | None = None
     ended_seq: int = 0
 
     @property
@@ -196,8 +195,7 @@ class ActionState:
         return self.status is ActionStatus.SKIPPED and self.reason in _BLOCKING
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEvent:
+class HistoryEvent(NamedTuple):
     """One thing that happened, numbered from 1 within its execution.
 
     It carries all that `apply` needs to know. `digest` is the fingerprint of `output`,
@@ -217,7 +215,7 @@ class HistoryEvent:
     retries_left: int | None = None
     output: JsonValue = None
     digest: str | None = None
-    count: int | None = None
+    items: int | None = None
     tolerated: bool = False
     undoing: tuple[str, ...] = ()
     deadline: datetime | None = None

@@ -27,6 +27,16 @@ def fate_of(
     return True
 
 
+def is_untroubled(plan: Plan, execution: Execution) -> bool:
+    """Tell whether all that was begun has completed, so that nothing is skipped or undone.
+
+    It is the ordinary case, for which the engine takes short cuts: a third of its time.
+    """
+    if plan.handles_failures or execution.ending is not None:
+        return False
+    return all(state.status is ActionStatus.COMPLETED for state in execution.actions.values())
+
+
 def has_failed(plan: Plan, execution: Execution) -> bool:
     """Tell whether an action failed in a way that ends the execution."""
     return any(is_failed(execution, key) for key in plan.actions)

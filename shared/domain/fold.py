@@ -3,7 +3,7 @@
 from shared.domain.errors import PlatformError
 from shared.domain.execution import EventType, Execution, Status
 from shared.domain.history import STATE
-from shared.domain.identity import fingerprint, workflow_key
+from shared.domain.identity import digest, workflow_key
 from shared.domain.transitions import apply
 
 
@@ -75,6 +75,6 @@ def differences(execution: Execution) -> list[str]:
     found += [
         f"the output of '{event.action}' is not the one that event {event.seq} recorded"
         for event in execution.history
-        if event.digest is not None and fingerprint(event.output) != event.digest
+        if event.digest is not None and digest(event.output) != event.digest
     ]
     return found

@@ -5,7 +5,6 @@ its token, `wake_at` and `resends` of the sweep, and when a finished execution e
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from shared.domain.execution import (
@@ -68,7 +67,7 @@ def _expanded(execution: Execution, event: HistoryEvent) -> Changes:
     return _with(
         execution,
         event,
-        ActionState(ActionStatus.EXPANDED, started_at=event.started_at, count=event.count),
+        ActionState(ActionStatus.EXPANDED, started_at=event.started_at, items=event.items),
     )
 
 
@@ -80,7 +79,7 @@ def _completed_action(execution: Execution, event: HistoryEvent) -> Changes:
         event.started_at,
         event.at,
         output=event.output,
-        count=event.count if before is None else before.count,
+        items=event.items if before is None else before.items,
         ended_seq=event.seq,
     )
     changes = {**_with(execution, event, state), "error": None}
@@ -100,7 +99,7 @@ def _failed_action(execution: Execution, event: HistoryEvent) -> Changes:
         error=event.error,
         next_attempt_at=again,
         tolerated=event.tolerated,
-        count=before.count if before else None,
+        items=before.items if before else None,
         ended_seq=event.seq if again is None else 0,
     )
     changes = {**_with(execution, event, state), "error": event.error}
@@ -113,8 +112,7 @@ def _failed_action(execution: Execution, event: HistoryEvent) -> Changes:
 
 def _skipped_action(execution: Execution, event: HistoryEvent) -> Changes:
     before = execution.actions.get(event.action or "") or ActionState(ActionStatus.SKIPPED)
-    state = replace(
-        before,
+    state = before._replace(
         status=ActionStatus.SKIPPED,
         finished_at=event.at,
         next_attempt_at=None,
@@ -136,8 +134,7 @@ def _waiting_action(execution: Execution, event: HistoryEvent) -> Changes:
 
 def _unknown_action(execution: Execution, event: HistoryEvent) -> Changes:
     before = execution.actions.get(event.action or "") or ActionState(ActionStatus.UNKNOWN)
-    state = replace(
-        before,
+    state = before._replace(
         status=ActionStatus.UNKNOWN,
         attempts=event.attempt or before.attempts,
         started_at=event.started_at or before.started_at,
@@ -149,7 +146,7 @@ def _unknown_action(execution: Execution, event: HistoryEvent) -> Changes:
 def _resolved(execution: Execution, event: HistoryEvent) -> Changes:
     """An answer that the call did not happen, or is to be made again, makes it due at once."""
     before = execution.actions[event.action or ""]
-    state = replace(before, status=ActionStatus.PENDING, next_attempt_at=event.at)
+    state = before._replace(status=ActionStatus.PENDING, next_attempt_at=event.at)
     return {**_with(execution, event, state), "next_attempt_at": None}
 
 
@@ -234,9 +231,8 @@ def _given_up(execution: Execution, event: HistoryEvent) -> Mapping[str, ActionS
 
 def _closed(state: ActionState, event: HistoryEvent) -> ActionState:
     if state.status in {ActionStatus.STARTED, ActionStatus.UNKNOWN}:
-        return replace(state, status=ActionStatus.UNKNOWN)
-    return replace(
-        state,
+        return state._replace(status=ActionStatus.UNKNOWN)
+    return state._replace(
         status=ActionStatus.SKIPPED,
         reason=SkippedBecause.STOPPED.value,
         finished_at=event.at,

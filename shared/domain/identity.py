@@ -57,6 +57,11 @@ def fingerprint(value: JsonValue) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def digest(value: JsonValue) -> str:
+    """Return a short digest of a JSON value as it is stored, the order of its keys included."""
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
 def shard_of(tenant: str, workflow_id: str) -> int:
     """Return which of the `SHARDS` parts of the due work this workflow belongs to."""
     return zlib.crc32(workflow_key(tenant, workflow_id).encode()) % SHARDS

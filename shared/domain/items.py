@@ -46,7 +46,7 @@ def join_items(
 ) -> Execution:
     """Return the state with the forEach ended, if its items leave nothing to wait for."""
     parent = execution.actions[action.key]
-    keys = [item_key(action.key, index) for index in range(parent.count or 0)]
+    keys = [item_key(action.key, index) for index in range(parent.items or 0)]
     if any(key in in_flight for key in keys):
         return execution
     failed = _first_failure(execution, keys)
@@ -78,9 +78,9 @@ def output_of(execution: Execution, action_id: str) -> JsonValue:
     state = execution.actions.get(action_id)
     if state is None:
         return None
-    if state.count is None:
+    if state.items is None:
         return state.output
-    items = (execution.actions.get(item_key(action_id, index)) for index in range(state.count))
+    items = (execution.actions.get(item_key(action_id, index)) for index in range(state.items))
     return [item.output if item else None for item in items]
 
 

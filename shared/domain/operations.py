@@ -21,7 +21,7 @@ from shared.domain.execution import (
     Status,
 )
 from shared.domain.graph import upstream
-from shared.domain.identity import fingerprint, workflow_key
+from shared.domain.identity import digest, fingerprint, workflow_key
 from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing
 from shared.domain.plan import Plan, deadline, initial_retries
 
@@ -175,8 +175,8 @@ def _reuse(
             attempt=state.attempts,
             started_at=state.started_at,
             output=state.output,
-            digest=None if state.output is None else fingerprint(state.output),
-            count=state.count,
+            digest=None if state.output is None else digest(state.output),
+            items=state.items,
         )
     return queued
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 
-from shared.domain.definition import ActionDefinition, WorkflowDefinition
+from shared.domain.definition import ActionDefinition, RunIf, WorkflowDefinition
 from shared.domain.graph import chain, in_order, upstream
 from shared.domain.retry import RetryPolicy
 
@@ -24,6 +24,8 @@ class Plan:
         )
         order = given if self.is_chain else in_order(self.needs)
         self.actions: Mapping[str, ActionDefinition] = {key: given[key] for key in order}
+        self.order = tuple(self.actions)
+        self.handles_failures = any(a.run_if is RunIf.FAILURE for a in definition.actions)
 
     @cached_property
     def undoing(self) -> Mapping[str, tuple[ActionDefinition, ...]]:

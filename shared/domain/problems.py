@@ -43,7 +43,7 @@ _TAG_ERRORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 
 def describe(details: Iterable[ErrorDetails], document: JsonValue) -> list[FieldProblem]:
     """Return one problem per finding, with JSON pointers into the `document` that was refused."""
-    return [_problem(detail, document) for detail in details if not _is_echo(detail)]
+    return [_problem(detail, document) for detail in details if not is_echo(detail)]
 
 
 def _problem(detail: ErrorDetails, document: JsonValue) -> FieldProblem:
@@ -55,7 +55,7 @@ def _problem(detail: ErrorDetails, document: JsonValue) -> FieldProblem:
     return FieldProblem(pointer, sentence.format(**context) if sentence else detail["msg"])
 
 
-def _is_echo(detail: ErrorDetails) -> bool:
+def is_echo(detail: ErrorDetails) -> bool:
     """A list is also reported as too short when its items were refused one by one."""
     given = detail["input"]
     return detail["type"] == "too_short" and isinstance(given, list) and bool(given)

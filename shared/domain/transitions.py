@@ -25,7 +25,7 @@ from shared.domain.execution import (
     Status,
 )
 from shared.domain.history import changes_of
-from shared.domain.identity import fingerprint
+from shared.domain.identity import digest
 from shared.domain.retry import Retry
 
 
@@ -68,10 +68,11 @@ TRANSITIONS: Final[Mapping[EventType, Transition]] = MappingProxyType(
 """`queued` and `skipped` are births, so they are not in the table: see `queue` and `skip`."""
 
 
-def apply(execution: Execution, event: HistoryEvent) -> Execution:
+def apply(execution: Execution, event: HistoryEvent, **coordination: Any) -> Execution:
     """Return the state that follows an event. Raises IllegalTransition.
 
     This is all of event sourcing here: folding it over a history gives the state.
+    What is changed besides, for `coordination`, leaves no trace in the history.
     """
     transition = TRANSITIONS[event.type]
     if execution.status not in transition.sources:
@@ -79,7 +80,8 @@ def apply(execution: Execution, event: HistoryEvent) -> Execution:
     changes = changes_of(execution, event)
     if transition.target is not None:
         changes["status"] = transition.target
-    return execution.evolve(seq=event.seq, history=(*execution.history, event), **changes)
+    history = (*execution.history, event)
+    return execution.evolve(seq=event.seq, history=history, **changes, **coordination)
 
 
 def queue(execution: Execution, wake_at: datetime) -> Execution:
@@ -127,13 +129,14 @@ def claim(execution: Execution, lease: Lease, now: datetime) -> Execution:
     """Return the execution in the hands of a runner; from an expired lease it is a recovery."""
     recovered = execution.status is Status.RUNNING
     event = EventType.RECOVERED if recovered else EventType.CLAIMED
-    taken = happen(execution, event, now, runner=lease.owner)
-    return taken.evolve(lease=lease, wake_at=lease.until, resends=0)
+    happened = HistoryEvent(execution.seq + 1, event, now, runner=lease.owner)
+    return apply(execution, happened, lease=lease, wake_at=lease.until, resends=0)
 
 
 def release(execution: Execution, now: datetime) -> Execution:
     """Return the execution given back unfinished, for another runner to claim at once."""
-    return _let_go(happen(execution, EventType.RELEASED, now), wake_at=now)
+    event = HistoryEvent(execution.seq + 1, EventType.RELEASED, now)
+    return apply(execution, event, **_let_go(execution, wake_at=now))
 
 
 def start_action(execution: Execution, action: str, now: datetime) -> Execution:
@@ -163,7 +166,7 @@ def complete_action(
         attempt=attempt,
         started_at=started_at,
         output=output,
-        digest=None if output is None else fingerprint(output),
+        digest=None if output is None else digest(output),
         retries_left=retries_left,
     )
 
@@ -216,7 +219,8 @@ def tolerate_action(
 
 def suspend(execution: Execution, event: EventType, until: datetime, now: datetime) -> Execution:
     """Return the execution in nobody's hands until an instant: in backoff, or waiting."""
-    return _let_go(happen(execution, event, now, next_attempt_at=until), wake_at=until)
+    happened = HistoryEvent(execution.seq + 1, event, now, next_attempt_at=until)
+    return apply(execution, happened, **_let_go(execution, wake_at=until))
 
 
 def start_compensation(
@@ -230,25 +234,25 @@ def start_compensation(
 
 def request_cancel(execution: Execution, undoing: Iterable[str], now: datetime) -> Execution:
     """Return the execution on its way to be cancelled, up for a runner to undo what it did."""
-    asked = happen(execution, EventType.CANCEL_REQUESTED, now, undoing=tuple(undoing))
-    return _let_go(asked, wake_at=now)
+    event = HistoryEvent(execution.seq + 1, EventType.CANCEL_REQUESTED, now, undoing=tuple(undoing))
+    return apply(execution, event, **_let_go(execution, wake_at=now))
 
 
 def complete(execution: Execution, now: datetime, retention: timedelta) -> Execution:
     """Return the execution completed; it no longer holds its workflow."""
-    return _end(happen(execution, EventType.COMPLETED, now), now + retention)
+    return _end(execution, EventType.COMPLETED, None, now, retention)
 
 
 def fail(execution: Execution, failure: Failure, now: datetime, retention: timedelta) -> Execution:
     """Return the execution failed for good; it no longer holds its workflow."""
-    return _end(happen(execution, EventType.FAILED, now, error=failure), now + retention)
+    return _end(execution, EventType.FAILED, failure, now, retention)
 
 
 def cancel(
     execution: Execution, now: datetime, retention: timedelta, failure: Failure | None = None
 ) -> Execution:
     """Return the execution cancelled; whatever its runner still reports is refused."""
-    return _end(happen(execution, EventType.CANCELLED, now, error=failure), now + retention)
+    return _end(execution, EventType.CANCELLED, failure, now, retention)
 
 
 def happen(execution: Execution, event: EventType, now: datetime, **details: Any) -> Execution:
@@ -258,13 +262,21 @@ def happen(execution: Execution, event: EventType, now: datetime, **details: Any
 
 def requeue(execution: Execution, now: datetime) -> Execution:
     """Return a queued execution in nobody's hands, to be looked at now."""
-    return _let_go(execution, wake_at=now).evolve(expires_at=None, resends=0)
+    return execution.evolve(**_let_go(execution, wake_at=now), expires_at=None, resends=0)
 
 
-def _end(execution: Execution, expires_at: datetime) -> Execution:
-    return _let_go(execution, wake_at=None).evolve(expires_at=expires_at)
+def _end(
+    execution: Execution,
+    event: EventType,
+    failure: Failure | None,
+    now: datetime,
+    retention: timedelta,
+) -> Execution:
+    ended = HistoryEvent(execution.seq + 1, event, now, error=failure)
+    gone = _let_go(execution, wake_at=None)
+    return apply(execution, ended, **gone, expires_at=now + retention)
 
 
-def _let_go(execution: Execution, wake_at: datetime | None) -> Execution:
+def _let_go(execution: Execution, wake_at: datetime | None) -> dict[str, Any]:
     token = execution.lease.token if execution.lease else execution.last_token
-    return execution.evolve(lease=None, last_token=token, wake_at=wake_at)
+    return {"lease": None, "last_token": token, "wake_at": wake_at}

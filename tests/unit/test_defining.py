@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.adapters.cel.language import CelLanguage
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
@@ -30,7 +31,14 @@ class Desk:
         self.executions = MemoryExecutions()
         self.workflows = MemoryWorkflows()
         self.define = DefineWorkflows(
-            self.workflows, self.executions, CATALOGUE, self.clock, Timing(), lambda _: None
+            self.workflows,
+            self.executions,
+            CATALOGUE,
+            self.clock,
+            Timing(),
+            lambda _: None,
+            CelLanguage(),
+            ("REGION",),
         )
 
     async def switch(self, *, enabled: bool) -> None:

@@ -1,6 +1,6 @@
 """Creating, changing and removing workflows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from shared.domain import workflow as workflows
 from shared.domain.catalogue import ActionCatalogue, normalised
+from shared.domain.data_flow import check_data_flow
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.errors import (
     Conflict,
@@ -27,6 +28,7 @@ from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.bus import WorkflowChanged
 from shared.ports.clock import Clock
 from shared.ports.executions import AddOutcome, ExecutionRepository
+from shared.ports.expressions import ExpressionLanguage
 from shared.ports.workflows import WorkflowRepository
 
 _ATTEMPTS: Final = 20
@@ -42,13 +44,15 @@ class DefineWorkflows:
     clock: Clock
     timing: Timing
     announce: Callable[[WorkflowChanged], None]
+    language: ExpressionLanguage
+    env_allowed: Collection[str] = ()
 
     async def create(self, tenant: str, document: JsonValue) -> tuple[Workflow, bool]:
         """Create a workflow; returns it, and False if it was there with the same definition.
 
         Raises InvalidInput, or WorkflowExists if it is there with another definition.
         """
-        definition = self.catalogue.parse(document)
+        definition = self._parse(document)
         for _ in range(_ATTEMPTS):
             existing = await self.workflows.get(tenant, definition.workflow_id)
             if existing and existing.deleted_at is None:
@@ -71,7 +75,7 @@ class DefineWorkflows:
 
         Raises NotFound, InvalidInput, or VersionMismatch if `if_match` is not its version.
         """
-        definition = self.catalogue.parse(_with_id(document, workflow_id))
+        definition = self._parse(_with_id(document, workflow_id))
         for _ in range(_ATTEMPTS):
             current = await self.get(tenant, workflow_id)
             _check_version(current, if_match)
@@ -115,6 +119,11 @@ class DefineWorkflows:
         if found is None or found.deleted_at is not None:
             raise NotFound("workflow", workflow_id)
         return found
+
+    def _parse(self, document: JsonValue) -> WorkflowDefinition:
+        definition = self.catalogue.parse(document)
+        check_data_flow(definition, self.language, self.env_allowed)
+        return definition
 
     async def _store(self, tombstone: Workflow | None, created: Workflow) -> bool:
         if tombstone is None:

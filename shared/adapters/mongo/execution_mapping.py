@@ -100,7 +100,7 @@ def action_document(state: ActionState) -> dict[str, Any]:
             "nextAttemptAt": state.next_attempt_at,
             "reason": state.reason,
             "tolerated": state.tolerated or None,
-            "count": state.count,
+            "items": state.items,
             "endedSeq": state.ended_seq or None,
         }
     )
@@ -122,7 +122,7 @@ def event_document(event: HistoryEvent) -> dict[str, Any]:
             "reason": event.reason,
             "retriesLeft": event.retries_left,
             "digest": event.digest,
-            "count": event.count,
+            "items": event.items,
             "tolerated": event.tolerated or None,
             "undoing": list(event.undoing) or None,
             "deadline": event.deadline,
@@ -232,7 +232,7 @@ def _action(raw: Raw) -> ActionState:
         aware(get("nextAttemptAt")),
         get("reason"),
         get("tolerated", False),
-        get("count"),
+        get("items"),
         get("endedSeq", 0),
     )
 
@@ -255,7 +255,7 @@ def to_event(raw: Raw, actions: Mapping[str, ActionState]) -> HistoryEvent:
         get("retriesLeft"),
         _output(actions, action) if digest else None,
         digest,
-        get("count"),
+        get("items"),
         get("tolerated", False),
         tuple(get("undoing", ())),
         aware(get("deadline")),
