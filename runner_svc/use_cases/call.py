@@ -67,7 +67,7 @@ class MakeCall:
             params = self._parameters(plan, execution, call, items)
         except (EvaluationFailed, InvalidInput, PermanentError) as error:
             return Failed(ErrorCategory.PERMANENT, str(error))
-        limit = output_limit(len(plan.actions))
+        limit = output_limit(len(plan.actions) * _items_of(execution, call))
         return await self._run(execution, call, params, limit)
 
     def _is_wanted(self, plan: Plan, execution: Execution, call: Call) -> bool:
@@ -185,6 +185,12 @@ class MakeCall:
             if limit.expired():
                 raise _OutOfTime(f"not done within {timeout.total_seconds():g} s") from None
             raise
+
+
+def _items_of(execution: Execution, call: Call) -> int:
+    """Return how many items share what one action may give."""
+    parent = execution.actions.get(call.action.key) if call.index is not None else None
+    return (parent.items if parent else None) or 1
 
 
 @dataclass(frozen=True, slots=True)

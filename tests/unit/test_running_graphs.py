@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
+from shared.adapters.memory.clock import settle
 from shared.domain import operations
 from shared.domain.execution import (
     ActionStatus,
@@ -25,7 +26,6 @@ from shared.ports.actions import ActionError, PermanentError
 from shared.ports.executions import Change, RecordOutcome
 from tests.support.builders import NOW, SECOND, queued
 from tests.unit.bench import Bench, step, working
-from tests.unit.doubles import settle
 
 NO = PermanentError("no")
 

@@ -141,6 +141,26 @@ class ExecutionDocument(Document):
         ]
 
 
+class HistoryChunkDocument(Document):
+    """The older events of one execution with a long history."""
+
+    id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
+
+    class Settings:
+        """Collection and indexes."""
+
+        name = "execution_history"
+        indexes: ClassVar = [
+            IndexModel([("executionId", ASCENDING), ("first", ASCENDING)], name="by_execution"),
+            IndexModel(
+                [("expiresAt", ASCENDING)],
+                name="retention",
+                expireAfterSeconds=0,
+                partialFilterExpression={"expiresAt": {"$gt": DAWN}},
+            ),
+        ]
+
+
 class DeadLetterDocument(Document):
     """A message that no runner could understand."""
 
@@ -189,6 +209,7 @@ DOCUMENTS: Final = (
     WorkflowDocument,
     VersionDocument,
     ExecutionDocument,
+    HistoryChunkDocument,
     DeadLetterDocument,
     MemberDocument,
 )

@@ -108,7 +108,7 @@ def patch_of(change: Change) -> Patch | None:
     actions = {
         action_id: action_document(state)
         for action_id, state in after.actions.items()
-        if before.actions.get(action_id) != state
+        if before.actions.get(action_id) is not state
     }
     unsets += [f"actions.{key}" for key in before.actions if key not in after.actions]
     history = [event_document(event) for event in after.history[len(before.history) :]]

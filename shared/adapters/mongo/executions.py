@@ -19,6 +19,7 @@ from shared.adapters.mongo.execution_writes import (
     operations,
     patch_of,
 )
+from shared.adapters.mongo.history_chunks import HistoryChunks
 from shared.domain.execution import UNFINISHED, EventType, Execution, Lease, Status
 from shared.ports.executions import (
     AddOutcome,
@@ -43,6 +44,7 @@ class MongoExecutions:
 
     def __init__(self, collection: AsyncCollection[Raw]) -> None:
         self._executions = collection
+        self._chunks = HistoryChunks(collection)
 
     async def add(self, executions: Sequence[Execution]) -> list[AddOutcome]:
         """See ExecutionRepository.add."""
@@ -126,6 +128,7 @@ class MongoExecutions:
         too_large: frozenset[str] = frozenset()
         try:
             with translated():
+                await self._chunks.prepare(changes)
                 result = await self._executions.bulk_write(operations(sent), ordered=False)
             complete = result.matched_count == len(sent)
         except BulkWriteError as error:
@@ -135,6 +138,8 @@ class MongoExecutions:
         applied = {patch.id for patch in sent}
         if not complete:
             applied = await self._applied_among(changes)
+        with translated():
+            await self._chunks.overflow(c for c in changes if c.before.id in applied - too_large)
         return [
             _outcome(
                 storable=patch is not None and patch.id not in too_large,
@@ -210,7 +215,8 @@ class MongoExecutions:
         """See ExecutionRepository.get."""
         with translated():
             raw = await self._executions.find_one({"_id": execution_id, "tenant": tenant})
-        return to_execution(raw) if raw else None
+            found = await self._chunks.whole([raw]) if raw else []
+        return to_execution(found[0]) if found else None
 
     async def find(self, query: ExecutionQuery) -> list[Execution]:
         """See ExecutionRepository.find."""
