@@ -18,6 +18,7 @@ from shared.domain import engine, transitions
 from shared.domain.catalogue import Effect
 from shared.domain.errors import Unavailable
 from shared.domain.execution import UNFINISHED, ErrorCategory, Execution, Failure, Status
+from shared.domain.landing import after_call
 from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing
 from shared.domain.plan import Plan
 from shared.ports.bus import ExecutionRequest, ExecutionWakes
@@ -115,7 +116,7 @@ class RunExecution:
         spread: float,
     ) -> tuple[Execution, list[Call]]:
         for attempt in landed:
-            execution = engine.after_call(plan, execution, attempt, spread)
+            execution = after_call(plan, execution, attempt, spread)
         now = self.clock.now()
         execution = engine.advance(plan, execution, flights.keys, now, self.timing)
         if execution.status is not Status.RUNNING:
@@ -125,7 +126,7 @@ class RunExecution:
             return let_go, []
         calls = engine.next_calls(plan, execution, flights.keys, now)
         if not calls and not flights.keys:
-            return engine.suspend(execution, now), []
+            return engine.suspend(plan, execution, now), []
         return self._with_intents(execution, calls), calls
 
     def _with_intents(self, execution: Execution, calls: Sequence[Call]) -> Execution:

@@ -1,19 +1,17 @@
 """The engine: what an execution does next, decided from its plan and its state alone.
 
 A runner repeats: `advance` draws the conclusions that need nobody's help, `next_calls`
-names the calls to make, and `after_call` records what one of them led to. When nothing
+names the calls to make, and `landing.after_call` records what one of them led to. When nothing
 is under way and nothing can start, `suspend` lets go of the execution until an instant.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from shared.domain import compensation, transitions
 from shared.domain.definition import ActionDefinition, OnError, RunIf
 from shared.domain.execution import (
-    RETRIED,
     ActionState,
     ActionStatus,
     ErrorCategory,
@@ -34,19 +32,12 @@ from shared.domain.fate import (
 )
 from shared.domain.instants import format_instant
 from shared.domain.items import item_calls, join_items
+from shared.domain.landing import lose_track, skip
 from shared.domain.outcomes import (
-    Attempt,
     Call,
-    Expanded,
-    Failed,
-    NotWanted,
-    Succeeded,
     Timing,
-    Uncertain,
-    WaitsUntil,
 )
 from shared.domain.plan import Plan
-from shared.domain.retry import Retry, next_attempt_at
 
 LOOK_AGAIN: Final = timedelta(days=1)
 """How long an execution that waits for a person rests before a runner looks at it again."""
@@ -102,57 +93,27 @@ def next_calls(
     return found[: max(room, 0)]
 
 
-def after_call(plan: Plan, execution: Execution, attempt: Attempt, spread: float) -> Execution:
-    """Return the state after one call ended. `spread` is drawn from [0, 1), for the backoff."""
-    key, now, started_at = attempt.call.key, attempt.ended_at, attempt.started_at
-    match attempt.outcome:
-        case Succeeded(output=output):
-            return transitions.complete_action(
-                execution,
-                key,
-                attempt=attempt.call.attempt,
-                started_at=started_at,
-                output=output,
-                now=now,
-                retries_left=_retries_of_next(plan, execution, key),
-            )
-        case NotWanted():
-            return _skip(execution, key, SkippedBecause.CONDITION, now)
-        case Expanded(count=count):
-            return transitions.happen(
-                execution,
-                EventType.ACTION_EXPANDED,
-                now,
-                action=key,
-                started_at=started_at,
-                items=count,
-            )
-        case WaitsUntil(until=until):
-            return transitions.happen(
-                execution,
-                EventType.ACTION_WAITING,
-                now,
-                action=key,
-                attempt=attempt.call.attempt,
-                started_at=started_at,
-                next_attempt_at=until,
-            )
-        case Uncertain(message=message):
-            return _unknown(execution, key, message, now, attempt.call.attempt)
-        case Failed() as failed:
-            return _after_failure(plan, execution, attempt, failed, spread)
-
-
-def suspend(execution: Execution, now: datetime) -> Execution:
+def suspend(plan: Plan, execution: Execution, now: datetime) -> Execution:
     """Return the execution let go of: in backoff, or waiting for a timer or a person."""
-    states = _under_way(execution)
-    instants = [state.next_attempt_at for state in states if state.next_attempt_at is not None]
-    backoff = any(state.status is ActionStatus.PENDING for state in states)
-    until = min(instants, default=now + LOOK_AGAIN)
+    waiting = [state for state in execution.actions.values() if not state.ended]
+    until = min((s.next_attempt_at for s in waiting if s.next_attempt_at), default=now + LOOK_AGAIN)
     if execution.deadline is not None and execution.ending is None:
         until = min(until, execution.deadline)
-    event = EventType.RETRY_SCHEDULED if backoff else EventType.WAITING
-    return transitions.suspend(execution, event, until, now)
+    backoff = _next_in_backoff(execution)
+    if backoff is None:
+        return transitions.suspend(execution, EventType.WAITING, until, now)
+    key, state = backoff
+    left = max(plan.retry_policy(plan.action(key)).retries - state.attempts, 0)
+    return transitions.suspend(
+        execution,
+        EventType.RETRY_SCHEDULED,
+        until,
+        now,
+        action=key,
+        attempt=state.attempts + 1,
+        retries_left=left,
+        error=state.error,
+    )
 
 
 def next_instant(execution: Execution, now: datetime) -> datetime | None:
@@ -192,7 +153,7 @@ def _settle_each(execution: Execution, in_flight: Collection[str], now: datetime
                 )
         elif state.status is ActionStatus.STARTED and key not in in_flight:
             said = "its runner vanished during the call, which must not be made twice"
-            execution = _unknown(execution, key, said, now, state.attempts + 1)
+            execution = lose_track(execution, key, said, now, state.attempts + 1)
     return execution
 
 
@@ -210,13 +171,13 @@ def _settle(
         if key in in_flight:
             return execution
         fate = fate_of(plan, execution, action, stopping=has_failed(plan, execution))
-        return _skip(execution, key, fate, now) if isinstance(fate, SkippedBecause) else execution
+        return skip(execution, key, fate, now) if isinstance(fate, SkippedBecause) else execution
     if state.status is ActionStatus.EXPANDED:
         return join_items(execution, action, in_flight, now)
     given_up = state.status in {ActionStatus.PENDING, ActionStatus.WAITING}
     given_up = given_up and action.run_if is RunIf.SUCCESS and key not in in_flight
     if given_up and has_failed(plan, execution):
-        return _skip(execution, key, SkippedBecause.STOPPED, now)
+        return skip(execution, key, SkippedBecause.STOPPED, now)
     return execution
 
 
@@ -247,49 +208,6 @@ def _calls_of(
         yield Call(action, key, state.attempts + 1)
 
 
-def _after_failure(
-    plan: Plan, execution: Execution, attempt: Attempt, failed: Failed, spread: float
-) -> Execution:
-    action, number = attempt.call.action, attempt.call.attempt
-    policy = plan.retry_policy(action)
-    endless = action.on_error is OnError.RETRY
-    retry_at = None
-    if failed.category in RETRIED:
-        retry_at = next_attempt_at(
-            policy,
-            failures=number,
-            now=attempt.ended_at,
-            spread=spread,
-            retry_after=failed.retry_after,
-            at_once=failed.category is ErrorCategory.TRANSIENT and number == 1,
-            endless=endless,
-        )
-    record: Callable[..., Execution] = transitions.fail_action
-    if retry_at is not None:
-        retry = Retry(retry_at, max(policy.retries - number, 0))
-        record = partial(record, retry=retry)
-    elif action.on_error is OnError.CONTINUE:
-        record = transitions.tolerate_action
-    return record(
-        execution,
-        attempt.call.key,
-        attempt=number,
-        started_at=attempt.started_at,
-        failure=failed.failure,
-        now=attempt.ended_at,
-    )
-
-
-def _retries_of_next(plan: Plan, execution: Execution, done: str) -> int | None:
-    """Return the retries of the first action that is still to run after `done` completed."""
-    if execution.ending is not None:
-        return None
-    for key in plan.order:
-        if key != done and not has_ended(execution, key):
-            return plan.retry_policy(plan.actions[key]).retries
-    return None
-
-
 def _time_out(plan: Plan, execution: Execution, now: datetime, timing: Timing) -> Execution:
     deadline = format_instant(execution.deadline) if execution.deadline else ""
     failure = Failure(ErrorCategory.TIMEOUT, f"the execution was not done by {deadline}")
@@ -308,19 +226,11 @@ def _end(plan: Plan, execution: Execution, now: datetime, timing: Timing) -> Exe
     return compensation.fail_or_undo(plan, execution, failure, now, timing, undo=undo)
 
 
-def _under_way(execution: Execution) -> list[ActionState]:
-    """Return the states that may lead to something, items among them."""
-    return [state for state in execution.actions.values() if not state.ended]
-
-
-def _skip(execution: Execution, key: str, why: SkippedBecause, now: datetime) -> Execution:
-    return transitions.happen(
-        execution, EventType.ACTION_SKIPPED, now, action=key, reason=why.value
-    )
-
-
-def _unknown(execution: Execution, key: str, said: str, now: datetime, attempt: int) -> Execution:
-    failure = Failure(ErrorCategory.UNKNOWN_OUTCOME, said)
-    return transitions.happen(
-        execution, EventType.ACTION_UNKNOWN, now, action=key, attempt=attempt, error=failure
-    )
+def _next_in_backoff(execution: Execution) -> tuple[str, ActionState] | None:
+    """Return the failed call that is made again first."""
+    pending = [
+        (state.next_attempt_at, key, state)
+        for key, state in execution.actions.items()
+        if state.status is ActionStatus.PENDING and state.next_attempt_at is not None
+    ]
+    return min(pending, key=lambda found: found[:2])[1:] if pending else None

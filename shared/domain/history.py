@@ -151,7 +151,12 @@ def _resolved(execution: Execution, event: HistoryEvent) -> Changes:
 
 
 def _suspended(_: Execution, event: HistoryEvent) -> Changes:
-    return {"next_attempt_at": event.next_attempt_at}
+    """In backoff, the execution speaks of the action that is retried first."""
+    changes: Changes = {"next_attempt_at": event.next_attempt_at}
+    if event.attempt is not None:
+        changes |= {"attempt": event.attempt, "error": event.error}
+        changes["retries_left"] = event.retries_left or 0
+    return changes
 
 
 def _compensating(status: Status) -> Callable[[Execution, HistoryEvent], Changes]:

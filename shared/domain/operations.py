@@ -22,6 +22,7 @@ from shared.domain.execution import (
 )
 from shared.domain.graph import upstream
 from shared.domain.identity import digest, fingerprint, workflow_key
+from shared.domain.landing import after_call
 from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing
 from shared.domain.plan import Plan, deadline, initial_retries
 
@@ -85,17 +86,15 @@ def resolve(
         execution, EventType.ACTION_RESOLVED, now, action=key, reason=resolution.value
     )
     if resolution is not Resolution.RETRY:
-        action_id = key.partition("[")[0]
-        action = plan.actions.get(action_id) or plan.compensation(action_id)
         said = "an operator said that it did not happen"
         outcome = (
             Succeeded(output)
             if resolution is Resolution.HAPPENED
             else Failed(ErrorCategory.RECOVERABLE, said)
         )
-        call = Call(action, key, state.attempts)
+        call = Call(plan.action(key), key, state.attempts)
         attempt = Attempt(call, state.started_at or now, now, outcome)
-        answered = engine.after_call(plan, answered, attempt, spread=0.5)
+        answered = after_call(plan, answered, attempt, spread=0.5)
     return transitions.requeue(answered, now)
 
 

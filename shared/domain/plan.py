@@ -37,9 +37,12 @@ class Plan:
         """The action that each compensation undoes."""
         return {undo.key: key for key, undoing in self.undoing.items() for undo in undoing}
 
-    def compensation(self, key: str) -> ActionDefinition:
-        """Return a compensation. Raises KeyError if there is none with that id."""
-        return next(undo for undo in self.undoing[self.parents[key]] if undo.key == key)
+    def action(self, key: str) -> ActionDefinition:
+        """Return the action, or compensation, that a call's key names. Raises KeyError."""
+        action_id = key.partition("[")[0]
+        if action_id in self.actions:
+            return self.actions[action_id]
+        return next(u for u in self.undoing[self.parents[action_id]] if u.key == action_id)
 
     def upstream(self, key: str) -> frozenset[str]:
         """Return every action whose outcome is known when this one, or what undoes it, starts."""

@@ -217,9 +217,11 @@ def tolerate_action(
     )
 
 
-def suspend(execution: Execution, event: EventType, until: datetime, now: datetime) -> Execution:
+def suspend(
+    execution: Execution, event: EventType, until: datetime, now: datetime, **details: Any
+) -> Execution:
     """Return the execution in nobody's hands until an instant: in backoff, or waiting."""
-    happened = HistoryEvent(execution.seq + 1, event, now, next_attempt_at=until)
+    happened = HistoryEvent(execution.seq + 1, event, now, next_attempt_at=until, **details)
     return apply(execution, happened, **_let_go(execution, wake_at=until))
 
 

@@ -26,12 +26,13 @@ from shared.domain.definition import ActionDefinition, WorkflowDefinition
 from shared.domain.execution import Execution, Lease
 from shared.domain.outcomes import Timing
 from shared.domain.plan import Plan
-from shared.ports.actions import Action, ActionContext
+from shared.ports.actions import Action, ActionContext, PermanentError
 from shared.ports.bus import ExecutionRequest, ExecutionWakes
 from tests.support.builders import queued
 from tests.unit.doubles import stored
 
 OWNER = "me"
+NO = PermanentError("no")
 Act = Callable[[], Awaitable[JsonValue]]
 
 
@@ -172,3 +173,16 @@ def step(action_id: str, retries: int, **backoff: Any) -> dict[str, Any]:
     """Return an action with its own retry policy, without jitter."""
     policy = {"initial": "2s", "jitter": 0, **backoff}
     return {"id": action_id, "retry": {"retries": retries, "backoff": policy}}
+
+
+def node(action_id: str, *needs: str, **more: Any) -> dict[str, Any]:
+    """Return an action of a graph, without retries."""
+    return {"id": action_id, "needs": list(needs), "retry": {"retries": 0}, **more}
+
+
+def statuses(execution: Execution) -> dict[str, str]:
+    """Return how far each action got, with the reason of those that were skipped."""
+    return {
+        key: state.status.value + (f"/{state.reason}" if state.reason else "")
+        for key, state in execution.actions.items()
+    }

@@ -20,7 +20,7 @@ from shared.domain.execution import (
     SkipReason,
     Status,
 )
-from shared.domain.identity import fingerprint
+from shared.domain.identity import digest
 from shared.domain.retry import Retry
 from tests.support.builders import NOW, SECOND, lease, queued, running
 
@@ -147,7 +147,7 @@ def test_a_completed_action_is_kept_with_its_output() -> None:
         started_at=NOW,
         retries_left=5,
         output={"x": 1},
-        digest=fingerprint({"x": 1}),
+        digest=digest({"x": 1}),
     )
 
 

@@ -24,6 +24,7 @@ from shared.domain.execution import (
     Status,
 )
 from shared.domain.fold import differences
+from shared.domain.landing import after_call
 from shared.domain.operations import Resolution
 from shared.domain.outcomes import (
     Attempt,
@@ -138,7 +139,7 @@ class World:
             if call.action.key in self.at_most_once and not call.expands:
                 state = transitions.start_action(state, call.key, self.now)
         if state.status is Status.RUNNING and not calls and not self.in_flight:
-            state = engine.suspend(state, self.now)
+            state = engine.suspend(self.plan, state, self.now)
         self.execution = state
         self.in_flight |= {call.key: call for call in calls}
 
@@ -150,9 +151,7 @@ class World:
             if isinstance(outcome, Succeeded):
                 self.succeeded[key] += 1
             attempt = Attempt(call, self.now, self.now, outcome)
-            self.execution = engine.after_call(
-                self.plan, self.execution, attempt, self.random.random()
-            )
+            self.execution = after_call(self.plan, self.execution, attempt, self.random.random())
 
     def outcome(self, call: Call) -> Outcome:
         first = call.attempt == 1 and call.index is None
