@@ -97,7 +97,7 @@ class ForEach(BaseModel):
 
 
 def _is_default(value: object) -> bool:
-    return value in {RunIf.SUCCESS, OnError.STOP} or value == ()
+    return value is RunIf.SUCCESS or value is OnError.STOP or value == ()
 
 
 class ActionDefinition(BaseModel):

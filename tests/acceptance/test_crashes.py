@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from tests.acceptance.conftest import MakeStack
 from tests.support.destination import Destination
 from tests.support.journal import Journal
+from tests.support.repeating import deliver_again
 from tests.support.stack import (
     Json,
     Service,
@@ -131,7 +131,7 @@ async def test_no_double_run(make_stack: MakeStack, journal: Journal) -> None:
         stack.add("scheduler", f"scheduler-{number}")
         stack.add("runner", f"runner-{number}")
     await stack.ready()
-    doubling = asyncio.create_task(_deliver_twice(stack))
+    doubling = asyncio.create_task(deliver_again(stack))
     names = [f"double-{number}" for number in range(20)]
     for name in names:
         await stack.create(periodic(name, "1s", journal.action()))
@@ -159,25 +159,6 @@ async def test_no_double_run(make_stack: MakeStack, journal: Journal) -> None:
         if label.startswith("runner")
     ]
     assert all(taken), f"each runner has its share: {taken}"
-
-
-async def _deliver_twice(stack: Stack) -> None:
-    """Send every execution request once more."""
-    servers = stack.env["KAFKA_BOOTSTRAP_SERVERS"]
-    topic = f"{stack.env['KAFKA_TOPIC_PREFIX']}execution-requests"
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, fetch_max_wait_ms=10)
-    producer = AIOKafkaProducer(bootstrap_servers=servers)
-    await consumer.start()
-    await producer.start()
-    seen: set[bytes] = set()
-    try:
-        async for message in consumer:
-            if message.value and message.value not in seen:
-                seen.add(message.value)
-                await producer.send_and_wait(topic, message.value, key=message.key)
-    finally:
-        await consumer.stop()
-        await producer.stop()
 
 
 async def test_stop(make_stack: MakeStack, destination: Destination, journal: Journal) -> None:
