@@ -27,6 +27,8 @@ class RecordOutcome(Enum):
     """The execution moved on in the meantime (another token, another seq); nothing changed."""
     UNSERIALISABLE = "unserialisable"
     """The new state holds something that cannot be stored; nothing changed."""
+    BUSY = "busy"
+    """Another execution holds the workflow (the `active_key` of `after`); nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class ExecutionRepository(Protocol):
         token; a lease that was renewed meanwhile is no obstacle. A change that an
         earlier call applied, although its reply was lost, reads as APPLIED.
         The events that `after` has beyond those of `before` are appended.
+        Of refusals REFUSED comes before BUSY.
         At most one change per execution in a call.
         """
         ...
@@ -137,6 +140,10 @@ class ExecutionRepository(Protocol):
 
         A summary lacks `history`, `actions` and `input`.
         """
+        ...
+
+    async def find_whole(self, query: ExecutionQuery) -> list[Execution]:
+        """Return what `find` returns, but whole, with history, actions and input."""
         ...
 
     async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:

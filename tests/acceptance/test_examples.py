@@ -55,7 +55,7 @@ async def _exercised(stack: Stack, workflows: CommandLine, definition: Json) -> 
     if definition["trigger"]["type"] != "manual":
         started = await eventually(lambda: stack.executions(workflowId=workflow_id))
         return await stack.ends(started[-1]["executionId"])
-    code = Exit.FAILED if definition["workflowId"].partition("-")[0] in ENDS else Exit.OK
+    code = Exit.NOT_COMPLETED if definition["workflowId"].partition("-")[0] in ENDS else Exit.OK
     done = await workflows("trigger", workflow_id, "--wait", "--json", code=code)
     waited: Json = done.json
     return waited

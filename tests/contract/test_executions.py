@@ -24,7 +24,8 @@ from shared.ports.executions import (
 from tests.contract.steps import claimed, stored
 from tests.support.builders import NOW, SECOND, TENANT, lease, queued
 
-RETENTION = timedelta(days=30)
+RETENTION = timedelta(days=36_500)
+"""So long that MongoDB, whose clock is not the tests', deletes nothing while they look at it."""
 
 
 async def test_an_added_execution_reads_back_equal(executions: ExecutionRepository) -> None:
@@ -229,6 +230,17 @@ async def test_find_filters(executions: ExecutionRepository) -> None:
     assert await ids(statuses=frozenset({Status.RUNNING})) == ["w0"]
     assert await ids(created_from=NOW + SECOND, created_to=NOW + 3 * SECOND) == ["w2", "w1"]
     assert await executions.find(ExecutionQuery(tenant="nobody")) == []
+
+
+async def test_whole_executions_are_read_page_by_page(executions: ExecutionRepository) -> None:
+    made = [queued(str(n), f"w{n}", now=NOW + n * SECOND, input={"n": n}) for n in range(3)]
+    await executions.add(made)
+    first = await executions.find_whole(ExecutionQuery(tenant=TENANT, limit=2))
+    assert first == [made[2], made[1]]
+    after = (first[-1].created_at, first[-1].id)
+    assert await executions.find_whole(ExecutionQuery(tenant=TENANT, after=after)) == [made[0]]
+    of_one = ExecutionQuery(tenant=TENANT, workflow_id="w1")
+    assert await executions.find_whole(of_one) == [made[1]]
 
 
 async def test_active_tells_who_holds_which_workflow(executions: ExecutionRepository) -> None:

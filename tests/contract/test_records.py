@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from shared.domain import transitions
-from shared.domain.execution import EventType, Status
-from shared.ports.executions import Change, ExecutionRepository, RecordOutcome
+from shared.domain.execution import ErrorCategory, EventType, Execution, Failure, Status
+from shared.ports.executions import AddOutcome, Change, ExecutionRepository, RecordOutcome
 from tests.contract.steps import claimed, stored
 from tests.support.builders import NOW, SECOND, TENANT, lease, queued
 
-RETENTION = timedelta(days=30)
+RETENTION = timedelta(days=36_500)
+"""So long that MongoDB, whose clock is not the tests', deletes nothing while they look at it."""
 
 
 async def test_a_change_is_applied_once_with_its_events(executions: ExecutionRepository) -> None:
@@ -159,21 +160,84 @@ async def test_an_update_that_makes_a_document_too_large_fails_alone(
     assert set((await stored(executions, large)).actions) == {"a0", "a1"}
 
 
-async def test_a_long_history_keeps_every_event_in_order(executions: ExecutionRepository) -> None:
-    step = await claimed(executions, queued())
-    for number in range(130):
-        step = step.evolve(history=())
-        after = step
-        for part in range(3):
-            after = transitions.complete_action(
-                after, f"a{number % 7}", attempt=part, started_at=NOW, output=number, now=NOW
-            )
-        assert await executions.record([Change(step, after)]) == [RecordOutcome.APPLIED]
-        step = after
-    ended = transitions.complete(step.evolve(history=()), NOW, RETENTION)
-    assert await executions.record([Change(step.evolve(history=()), ended)]) == [
-        RecordOutcome.APPLIED
+def _failed(execution: Execution) -> Execution:
+    failure = Failure(ErrorCategory.PERMANENT, "no")
+    return transitions.fail(execution, failure, NOW, RETENTION)
+
+
+def _retried(failed: Execution) -> Execution:
+    retried = transitions.happen(failed, EventType.RETRIED, NOW, retries_left=3)
+    return transitions.requeue(retried, NOW)
+
+
+async def test_a_retry_takes_the_workflow_again(executions: ExecutionRepository) -> None:
+    won = await claimed(executions, queued("1"))
+    await executions.record([Change(won, _failed(won))])
+    failed = await stored(executions, won)
+    retry = Change(failed, _retried(failed))
+    assert await executions.record([retry]) == [RecordOutcome.APPLIED]
+    assert await executions.add([queued("2")]) == [AddOutcome.BUSY]
+    assert await stored(executions, won) == retry.after
+
+
+async def test_what_would_take_a_held_workflow_is_refused_alone(
+    executions: ExecutionRepository,
+) -> None:
+    won = [await claimed(executions, queued(str(n), f"w{n}")) for n in range(3)]
+    await executions.record([Change(e, _failed(e)) for e in won])
+    failed = [await stored(executions, e) for e in won]
+    await executions.add([queued("holder", "w1")])
+    other = await claimed(executions, queued("other", "other"))
+    changes = [
+        *(Change(e, _retried(e)) for e in failed),
+        Change(other, transitions.complete(other, NOW, RETENTION)),
     ]
-    found = await stored(executions, step)
-    assert [event.seq for event in found.history] == list(range(1, 394))
-    assert found.history[-1].type is EventType.COMPLETED
+    outcomes = await executions.record(changes)
+    assert outcomes == [
+        RecordOutcome.APPLIED,
+        RecordOutcome.BUSY,
+        RecordOutcome.APPLIED,
+        RecordOutcome.APPLIED,
+    ]
+    assert await stored(executions, failed[1]) == failed[1]
+    assert (await stored(executions, other)).status is Status.COMPLETED
+
+
+async def test_a_stale_change_is_refused_before_its_workflow_is_found_busy(
+    executions: ExecutionRepository,
+) -> None:
+    won = await claimed(executions, queued("1"))
+    await executions.record([Change(won, _failed(won))])
+    failed = await stored(executions, won)
+    await executions.record([Change(failed, _retried(failed))])
+    again = await claimed(executions, await stored(executions, won))
+    await executions.record([Change(again, _failed(again))])
+    await executions.add([queued("2")])
+    stale = Change(failed, _retried(failed))
+    assert await executions.record([stale]) == [RecordOutcome.REFUSED]
+
+
+async def test_a_held_workflow_and_an_oversized_document_in_one_batch_fail_alone(
+    executions: ExecutionRepository,
+) -> None:
+    large, other, held = [await claimed(executions, queued(n, f"w{n}")) for n in "123"]
+    output = "x" * (6 * 2**20)
+    for number in range(2):
+        step = transitions.complete_action(
+            large, f"a{number}", attempt=1, started_at=NOW, output=output, now=NOW
+        )
+        await executions.record([Change(large, step)])
+        large = step.evolve(history=())
+    third = transitions.complete_action(
+        large, "a2", attempt=1, started_at=NOW, output=output, now=NOW
+    )
+    await executions.record([Change(held, _failed(held))])
+    failed = await stored(executions, held)
+    await executions.add([queued("holder", "w3")])
+    done = transitions.complete(other, NOW, RETENTION)
+    changes = [Change(large, third), Change(other, done), Change(failed, _retried(failed))]
+    assert await executions.record(changes) == [
+        RecordOutcome.UNSERIALISABLE,
+        RecordOutcome.APPLIED,
+        RecordOutcome.BUSY,
+    ]

@@ -69,6 +69,9 @@ class MemoryExecutions:
         before, stored = change.before, self._by_id.get(change.before.id)
         if stored is None or stored.seq != before.seq or _token(stored) != _token(before):
             return _was_applied(stored, change)
+        key = change.after.active_key
+        if key and self._holders.get(key, before.id) != before.id:
+            return RecordOutcome.BUSY
         happened = change.after.history[len(before.history) :]
         after = replace(
             change.after,
@@ -111,12 +114,16 @@ class MemoryExecutions:
 
     async def find(self, query: ExecutionQuery) -> list[Execution]:
         """See ExecutionRepository.find."""
+        return [_summary(e) for e in await self.find_whole(query)]
+
+    async def find_whole(self, query: ExecutionQuery) -> list[Execution]:
+        """See ExecutionRepository.find_whole."""
         found = sorted(
             (e for e in self._by_id.values() if _matches(e, query)),
             key=lambda e: (e.created_at, e.id),
             reverse=True,
         )
-        return [_summary(e) for e in found[: query.limit]]
+        return found[: query.limit]
 
     async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:
         """See ExecutionRepository.active."""

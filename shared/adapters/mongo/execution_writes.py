@@ -82,6 +82,11 @@ class Patch:
     size: int
 
     @property
+    def takes_workflow(self) -> bool:
+        """Whether it may meet a unique index, and so must not share a command with others."""
+        return "activeKey" in self.sets
+
+    @property
     def kind(self) -> Hashable:
         """Patches of one kind differ only in their values, so one command can carry them."""
         return self.seq, self.token, self.unsets
@@ -127,7 +132,7 @@ def operations(patches: Iterable[Patch]) -> list[UpdateOne | UpdateMany]:
     groups: dict[Hashable, list[Patch]] = defaultdict(list)
     found: list[UpdateOne | UpdateMany] = []
     for patch in patches:
-        if patch.size > _LARGE:
+        if patch.size > _LARGE or patch.takes_workflow:
             found.append(_update_one(patch))
         else:
             groups[patch.kind].append(patch)

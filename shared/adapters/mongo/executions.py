@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pymongo import ReturnDocument
+from pymongo import DESCENDING, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
@@ -125,41 +125,47 @@ class MongoExecutions:
         sent = [patch for patch in patches if patch]
         if not sent:
             return [RecordOutcome.UNSERIALISABLE] * len(changes)
-        too_large: frozenset[str] = frozenset()
-        try:
-            with translated():
-                await self._chunks.prepare(changes)
-                result = await self._executions.bulk_write(operations(sent), ordered=False)
-            complete = result.matched_count == len(sent)
-        except BulkWriteError as error:
-            if not _only_too_large(error):
-                raise
-            complete, too_large = False, await self._one_by_one(sent)
-        applied = {patch.id for patch in sent}
-        if not complete:
-            applied = await self._applied_among(changes)
         with translated():
-            await self._chunks.overflow(c for c in changes if c.before.id in applied - too_large)
-        return [
-            _outcome(
-                storable=patch is not None and patch.id not in too_large,
-                applied=change.before.id in applied,
+            await self._chunks.prepare(changes)
+        refusals, matched = await self._write(sent)
+        applied = {patch.id for patch in sent}
+        if matched < len(sent) - len(refusals):
+            applied = await self._applied_among(changes)
+        unstorable = {c.before.id for p, c in zip(patches, changes, strict=True) if p is None}
+        refusals |= dict.fromkeys(unstorable, RecordOutcome.UNSERIALISABLE)
+        with translated():
+            await self._chunks.overflow(
+                c for c in changes if c.before.id in applied and c.before.id not in refusals
             )
-            for patch, change in zip(patches, changes, strict=True)
+        return [
+            refusals.get(change.before.id) or _outcome(applied=change.before.id in applied)
+            for change in changes
         ]
 
-    async def _one_by_one(self, patches: Sequence[Patch]) -> frozenset[str]:
-        """Write each alone, as one of a group failed all of it; return those that are too large."""
-        too_large = set()
+    async def _write(self, patches: Sequence[Patch]) -> tuple[dict[str, RecordOutcome], int]:
+        """Write all; return what MongoDB refused and why, and how many documents it found."""
+        try:
+            with translated():
+                result = await self._executions.bulk_write(operations(patches), ordered=False)
+        except BulkWriteError as error:
+            codes = _codes(error)
+            if _TOO_LARGE.isdisjoint(codes):
+                return _busy(error), error.details["nMatched"]
+            return await self._one_by_one(patches), 0
+        return {}, result.matched_count
+
+    async def _one_by_one(self, patches: Sequence[Patch]) -> dict[str, RecordOutcome]:
+        """Write each alone, as one of a group failed all of it; return what was refused."""
+        refusals = {}
         for patch in patches:
             try:
                 with translated():
                     await self._executions.bulk_write(operations([patch]))
             except BulkWriteError as error:
-                if not _only_too_large(error):
-                    raise
-                too_large.add(patch.id)
-        return frozenset(too_large)
+                large = not _TOO_LARGE.isdisjoint(_codes(error))
+                refusal = {patch.id: RecordOutcome.UNSERIALISABLE} if large else _busy(error)
+                refusals |= refusal
+        return refusals
 
     async def _applied_among(self, changes: Sequence[Change]) -> set[str]:
         """The reply of a bulk write is only a total, so the documents say which were applied."""
@@ -220,14 +226,17 @@ class MongoExecutions:
 
     async def find(self, query: ExecutionQuery) -> list[Execution]:
         """See ExecutionRepository.find."""
+        return await self._find(query, _SUMMARY)
+
+    async def find_whole(self, query: ExecutionQuery) -> list[Execution]:
+        """See ExecutionRepository.find_whole."""
+        return await self._find(query, None)
+
+    async def _find(self, query: ExecutionQuery, parts: Raw | None) -> list[Execution]:
+        newest = [("createdAt", DESCENDING), ("_id", DESCENDING)]
         with translated():
-            found = await (
-                self._executions.find(_filter(query), _SUMMARY)
-                .sort([("createdAt", -1), ("_id", -1)])
-                .limit(query.limit)
-                .to_list()
-            )
-        return [to_execution(raw) for raw in found]
+            found = self._executions.find(_filter(query), parts).sort(newest).limit(query.limit)
+            return [to_execution(raw) async for raw in found]
 
     async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:
         """See ExecutionRepository.active."""
@@ -255,13 +264,19 @@ def _refusals(error: BulkWriteError) -> list[tuple[int, AddOutcome]]:
     return refusals
 
 
-def _only_too_large(error: BulkWriteError) -> bool:
-    return all(problem["code"] in _TOO_LARGE for problem in error.details["writeErrors"])
+def _codes(error: BulkWriteError) -> set[int]:
+    return {problem["code"] for problem in error.details["writeErrors"]}
 
 
-def _outcome(*, storable: bool, applied: bool) -> RecordOutcome:
-    if not storable:
-        return RecordOutcome.UNSERIALISABLE
+def _busy(error: BulkWriteError) -> dict[str, RecordOutcome]:
+    """Read which updates met the unique index; any other write error is raised as it is."""
+    if _codes(error) != {_DUPLICATE_KEY}:
+        raise error
+    met = (problem["op"]["q"]["_id"] for problem in error.details["writeErrors"])
+    return dict.fromkeys(met, RecordOutcome.BUSY)
+
+
+def _outcome(*, applied: bool) -> RecordOutcome:
     return RecordOutcome.APPLIED if applied else RecordOutcome.REFUSED
 
 
