@@ -8,7 +8,15 @@ from prometheus_client import CollectorRegistry
 
 from shared.domain.catalogue import ActionCatalogue
 from shared.runtime.health import Health, health_router
-from workflows_svc.api import dead_letters, executions, problems, schemas, workflows
+from workflows_svc.api import (
+    actions,
+    dead_letters,
+    executions,
+    operations,
+    problems,
+    schemas,
+    workflows,
+)
 
 _DESCRIPTION = """\
 Define workflows, trigger them, and ask what became of them.
@@ -28,7 +36,7 @@ def create_app(
     app.state.body_limit = body_limit
     problems.install(app)
     app.include_router(health_router(health, registry))
-    for routes in (workflows, executions, dead_letters, schemas):
+    for routes in (workflows, executions, operations, dead_letters, actions, schemas):
         app.include_router(routes.router)
     app.openapi = lambda: _openapi(app, catalogue)  # type: ignore[method-assign]
     return app

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
 from shared.adapters.cel.language import CelLanguage
+from shared.adapters.json_schema.validator import JsonSchemaValidator
 from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
@@ -21,10 +22,16 @@ from workflows_svc.api.services import Services
 from workflows_svc.app import create_app
 from workflows_svc.settings import WorkflowsSettings
 from workflows_svc.use_cases.cancel import CancelExecution
+from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
+from workflows_svc.use_cases.inspect import InspectExecutions
+from workflows_svc.use_cases.pinned import Pinned
 from workflows_svc.use_cases.queries import Queries
 from workflows_svc.use_cases.remove import RemoveWorkflow
+from workflows_svc.use_cases.repeat import RepeatExecution
+from workflows_svc.use_cases.retry import ResolveAction, RetryExecution
+from workflows_svc.use_cases.start import StartExecution
 from workflows_svc.use_cases.trigger import TriggerWorkflow
 
 SERVICE = "workflows-svc"
@@ -86,24 +93,33 @@ def _services(
     workflows = MongoWorkflows(mongo, catalogue)
     executions = MongoExecutions(mongo.executions)
     timing = settings.timing
+    inputs, pinned = JsonSchemaValidator(), Pinned(workflows, executions)
+    change, start = ChangeExecution(pinned), StartExecution(pinned, inputs, requests.put)
     define = DefineWorkflows(
         workflows,
         executions,
         catalogue,
+        inputs,
         clock,
         timing,
         notices.put,
         CelLanguage(),
         settings.expression_names,
     )
-    cancel = CancelExecution(executions, clock, timing, notices.put)
+    cancel = CancelExecution(change, clock, timing, notices.put, requests.put)
     return Services(
         define=define,
-        trigger=TriggerWorkflow(
-            workflows, executions, clock, timing, lambda: uuid.uuid4().hex, requests.put
-        ),
+        trigger=TriggerWorkflow(workflows, clock, timing, _new_id, start),
         remove=RemoveWorkflow(define, cancel),
         cancel=cancel,
+        retry=RetryExecution(change, clock, requests.put),
+        resolve=ResolveAction(change, clock, requests.put),
+        repeat=RepeatExecution(pinned, clock, timing, _new_id, start),
+        inspect=InspectExecutions(pinned, clock),
         queries=Queries(workflows, executions),
         dead_letters=HandleDeadLetters(MongoDeadLetters(mongo), dependencies.publisher, clock),
     )
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

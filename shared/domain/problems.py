@@ -15,6 +15,7 @@ _SENTENCES: Final = {
     "union_tag_invalid": "is '{tag}'; it must be one of {expected_tags}",
     "union_tag_not_found": "is required",
     "literal_error": "must be one of {expected}",
+    "enum": "must be one of {expected}",
     "string_type": "must be a string",
     "string_too_short": "must have at least {min_length} character(s)",
     "string_too_long": "must have at most {max_length} characters",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.cel.language import CelLanguage
+from shared.adapters.json_schema.validator import JsonSchemaValidator
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
@@ -34,6 +35,7 @@ class Desk:
             self.workflows,
             self.executions,
             CATALOGUE,
+            JsonSchemaValidator(),
             self.clock,
             Timing(),
             lambda _: None,

@@ -38,7 +38,15 @@ ROUTES: Final = {
     "POST /workflows/{workflow_id}/trigger": {202, 404, 409, 503, *INVALID},
     "GET /executions": {200, 422, 503},
     "GET /executions/{execution_id}": {200, 404, 503},
+    "GET /executions/verification": {200, 422, 503},
+    "GET /executions/{execution_id}/history": {200, 404, 422, 503},
+    "GET /executions/{execution_id}/why": {200, 404, 503},
     "POST /executions/{execution_id}/cancel": {200, 404, 409, 503},
+    "POST /executions/{execution_id}/actions/{action}/resolve": {200, 404, 409, 503, *INVALID},
+    "POST /executions/{execution_id}/retry": {200, 404, 409, 503},
+    "POST /executions/{execution_id}/replay": {202, 404, 409, 503, *INVALID},
+    "POST /executions/{execution_id}/rerun": {202, 404, 409, 503, *INVALID},
+    "GET /actions": {200},
     "GET /dead-letters": {200, 422, 503},
     "GET /dead-letters/{letter_id}": {200, 404, 503},
     "POST /dead-letters/{letter_id}/requeue": {200, 404, 409, 503},
@@ -65,7 +73,8 @@ OPERATIONS: Final[dict[str, Json]] = {
 HEALTH: Final = [
     route for route, operation in OPERATIONS.items() if operation["tags"] == ["health"]
 ]
-STORED: Final = [r for r in OPERATIONS if r not in {*HEALTH, "GET /schemas/workflow.json"}]
+UNSTORED: Final = {*HEALTH, "GET /schemas/workflow.json", "GET /actions"}
+STORED: Final = [route for route in OPERATIONS if route not in UNSTORED]
 """Those that need the database."""
 
 
@@ -157,6 +166,9 @@ def test_every_route_with_a_body_gives_an_example() -> None:
         "PUT /workflows/{workflow_id}",
         "PATCH /workflows/{workflow_id}",
         "POST /workflows/{workflow_id}/trigger",
+        "POST /executions/{execution_id}/actions/{action}/resolve",
+        "POST /executions/{execution_id}/replay",
+        "POST /executions/{execution_id}/rerun",
     }
     assert len(bodies()) >= len(given)
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from shared.domain.operations import Resolution
+
 _PERIODIC: Final = {
     "workflowId": "recurrent-workflow",
     "trigger": {"type": "periodic", "interval": "10s"},
@@ -12,6 +14,7 @@ _MANUAL: Final = {
     "trigger": {"type": "manual"},
     "actions": [{"type": "log", "message": "Hello, world"}],
 }
+_EDITED: Final = {"description": "Any JSON, in the place of the input of the earlier execution."}
 _DEFINITION: Final = "#/components/schemas/WorkflowDefinition"
 
 
@@ -40,6 +43,52 @@ def enabled_body() -> dict[str, Any]:
 def input_body() -> dict[str, Any]:
     """Describe a body that is any JSON, the input of an execution."""
     extra = _body({}, {"order": {"value": {"orderId": 42}}})
+    extra["requestBody"]["required"] = False
+    return extra
+
+
+def resolve_body() -> dict[str, Any]:
+    """Describe a body that answers whether a call happened."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "resolution": {"enum": [resolution.value for resolution in Resolution]},
+            "output": {"description": "What the call gave; only if it happened."},
+        },
+        "required": ["resolution"],
+        "additionalProperties": False,
+    }
+    return _body(
+        schema,
+        {
+            "happened": {"value": {"resolution": "happened", "output": {"paymentId": "p-42"}}},
+            "did-not-happen": {"value": {"resolution": "did-not-happen"}},
+            "retry": {"value": {"resolution": "retry"}},
+        },
+    )
+
+
+def replay_body() -> dict[str, Any]:
+    """Describe a body that says from where on to repeat an execution."""
+    schema = {
+        "type": "object",
+        "properties": {"fromAction": {"type": "string"}, "input": _EDITED},
+        "required": ["fromAction"],
+        "additionalProperties": False,
+    }
+    return _body(
+        schema,
+        {
+            "same input": {"value": {"fromAction": "reserve"}},
+            "edited input": {"value": {"fromAction": "reserve", "input": {"orderId": 42}}},
+        },
+    )
+
+
+def rerun_body() -> dict[str, Any]:
+    """Describe a body that may have another input for an execution that is run anew."""
+    schema = {"type": "object", "properties": {"input": _EDITED}, "additionalProperties": False}
+    extra = _body(schema, {"edited input": {"value": {"input": {"orderId": 42}}}})
     extra["requestBody"]["required"] = False
     return extra
 

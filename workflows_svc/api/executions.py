@@ -7,10 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
-from shared.contracts.api import (
+from shared.contracts.api import Page
+from shared.contracts.executions import (
     ExecutionSummary,
     ExecutionView,
-    Page,
+    HistoryView,
+    InconsistencyView,
+    VerificationView,
+    WhyView,
+    event_view,
     execution_summary,
     execution_view,
 )
@@ -73,6 +78,34 @@ async def list_executions(
     )
 
 
+# Before the route of a single execution, whose id could be any word.
+@router.get(
+    "/verification",
+    response_model_exclude_none=True,
+    dependencies=[Depends(known_parameters("workflowId", "limit", "cursor"))],
+    summary="Compare what is stored with what the histories say",
+)
+async def verify(
+    wired: Wired,
+    workflow_id: Annotated[str | None, Query(alias="workflowId")] = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> VerificationView:
+    """Fold the histories of a page of executions, newest first, and name those that differ."""
+    query = ExecutionQuery(
+        tenant=DEFAULT_TENANT, workflow_id=workflow_id, after=decode_cursor(cursor), limit=limit
+    )
+    found = await wired.inspect.verify(query)
+    return VerificationView(
+        checked=found.checked,
+        inconsistent=[
+            InconsistencyView(execution_id=one.execution_id, differences=list(one.differences))
+            for one in found.inconsistent
+        ],
+        next_cursor=encode_cursor(found.last.created_at, found.last.id) if found.last else None,
+    )
+
+
 @router.get(
     "/{execution_id}",
     response_model_exclude_none=True,
@@ -84,15 +117,45 @@ async def read(execution_id: str, wired: Wired) -> ExecutionView:
     return execution_view(await wired.queries.execution(DEFAULT_TENANT, execution_id))
 
 
-@router.post(
-    "/{execution_id}/cancel",
+@router.get(
+    "/{execution_id}/history",
     response_model_exclude_none=True,
-    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-    summary="Cancel an unfinished execution",
+    responses=responses(HTTPStatus.NOT_FOUND),
+    dependencies=[Depends(known_parameters("at"))],
+    summary="Read the events of an execution, and its state at one of them",
 )
-async def cancel(execution_id: str, wired: Wired) -> ExecutionView:
-    """Cancel it whatever it is doing; a running action is aborted, a later result is refused."""
-    return execution_view(await wired.cancel(DEFAULT_TENANT, execution_id))
+async def history(
+    execution_id: str,
+    wired: Wired,
+    at: Annotated[
+        int | None, Query(ge=1, description="Also return the state after the event `seq`.")
+    ] = None,
+) -> HistoryView:
+    """Return every event; with `at`, also the state that the events up to it lead to."""
+    execution = await wired.queries.execution(DEFAULT_TENANT, execution_id)
+    state = None if at is None else wired.inspect.state_at(execution, at)
+    return HistoryView(
+        execution_id=execution.id,
+        events=[event_view(event) for event in execution.history],
+        state=execution_view(state) if state else None,
+    )
+
+
+@router.get(
+    "/{execution_id}/why",
+    response_model_exclude_none=True,
+    responses=responses(HTTPStatus.NOT_FOUND),
+    summary="Ask why an execution is where it is",
+)
+async def why(execution_id: str, wired: Wired) -> WhyView:
+    """Say in one sentence what it is waiting for, and until when."""
+    execution, reason = await wired.inspect.why(DEFAULT_TENANT, execution_id)
+    return WhyView(
+        execution_id=execution.id,
+        status=execution.status.value,
+        why=reason.sentence,
+        until=reason.until,
+    )
 
 
 def _instant(value: datetime | None) -> datetime | None:

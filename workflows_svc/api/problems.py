@@ -16,6 +16,7 @@ from shared.domain.errors import (
     ExecutionFinished,
     FieldProblem,
     IdempotencyKeyReused,
+    IllegalTransition,
     InvalidInput,
     NotFound,
     PlatformError,
@@ -25,6 +26,7 @@ from shared.domain.errors import (
     WorkflowDisabled,
     WorkflowExists,
 )
+from shared.domain.fold import BrokenHistory
 from shared.domain.instants import format_instant
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -66,6 +68,8 @@ _KINDS: Final[tuple[tuple[type[PlatformError], HTTPStatus, str], ...]] = (
     (WorkflowDisabled, HTTPStatus.CONFLICT, "workflow-disabled"),
     (ExecutionFinished, HTTPStatus.CONFLICT, "execution-finished"),
     (Conflict, HTTPStatus.CONFLICT, "conflict"),
+    (IllegalTransition, HTTPStatus.CONFLICT, "conflict"),
+    (BrokenHistory, HTTPStatus.INTERNAL_SERVER_ERROR, "broken-history"),
     (VersionMismatch, HTTPStatus.PRECONDITION_FAILED, "version-mismatch"),
     (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
@@ -85,6 +89,13 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {s.value: {"description": s.phrase, "content": content} for s in statuses}
 
+
+UNREADABLE: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
+"""What a route with a body may answer to one that it cannot read."""
 
 STORED: Final = responses(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
 """What any route may answer that takes parameters and needs the database."""

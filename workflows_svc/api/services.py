@@ -9,8 +9,11 @@ from shared.domain.errors import Unavailable
 from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
+from workflows_svc.use_cases.inspect import InspectExecutions
 from workflows_svc.use_cases.queries import Queries
 from workflows_svc.use_cases.remove import RemoveWorkflow
+from workflows_svc.use_cases.repeat import RepeatExecution
+from workflows_svc.use_cases.retry import ResolveAction, RetryExecution
 from workflows_svc.use_cases.trigger import TriggerWorkflow
 
 
@@ -22,6 +25,10 @@ class Services:
     trigger: TriggerWorkflow
     remove: RemoveWorkflow
     cancel: CancelExecution
+    retry: RetryExecution
+    resolve: ResolveAction
+    repeat: RepeatExecution
+    inspect: InspectExecutions
     queries: Queries
     dead_letters: HandleDeadLetters
 

@@ -12,7 +12,8 @@ from shared.domain.identity import DEFAULT_TENANT
 from shared.domain.workflow import TriggerStatus
 from shared.ports.workflows import WorkflowQuery
 from workflows_svc.api import examples
-from workflows_svc.api.problems import STORED, responses
+from workflows_svc.api.operations import accepted
+from workflows_svc.api.problems import STORED, UNREADABLE, responses
 from workflows_svc.api.requests import (
     Body,
     CursorText,
@@ -25,11 +26,6 @@ from workflows_svc.api.requests import (
 )
 from workflows_svc.api.services import Services, Wired
 
-_UNREADABLE: Final = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-)
 _CHANGED_BY_OTHERS: Final = (
     HTTPStatus.NOT_FOUND,
     HTTPStatus.CONFLICT,
@@ -45,7 +41,7 @@ router = APIRouter(prefix="/workflows", tags=["workflows"], responses=STORED)
     response_model_exclude_none=True,
     responses={
         200: {"model": WorkflowView, "description": "It exists with this very definition"},
-        **responses(*_UNREADABLE, HTTPStatus.CONFLICT),
+        **responses(*UNREADABLE, HTTPStatus.CONFLICT),
     },
     openapi_extra=examples.definition_body(),
     summary="Create a workflow",
@@ -103,7 +99,7 @@ async def read(workflow_id: str, wired: Wired, response: Response) -> WorkflowVi
 @router.put(
     "/{workflow_id}",
     response_model_exclude_none=True,
-    responses=responses(*_UNREADABLE, *_CHANGED_BY_OTHERS),
+    responses=responses(*UNREADABLE, *_CHANGED_BY_OTHERS),
     openapi_extra=examples.definition_body(),
     summary="Replace a workflow's definition",
 )
@@ -118,7 +114,7 @@ async def replace(
 @router.patch(
     "/{workflow_id}",
     response_model_exclude_none=True,
-    responses=responses(*_UNREADABLE, *_CHANGED_BY_OTHERS),
+    responses=responses(*UNREADABLE, *_CHANGED_BY_OTHERS),
     openapi_extra=examples.enabled_body(),
     summary="Enable or disable a workflow",
 )
@@ -151,7 +147,7 @@ async def delete(
 @router.post(
     "/{workflow_id}/trigger",
     status_code=HTTPStatus.ACCEPTED,
-    responses=responses(*_UNREADABLE, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    responses=responses(*UNREADABLE, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     openapi_extra=examples.input_body(),
     summary="Run a workflow now",
 )
@@ -160,10 +156,7 @@ async def trigger(
 ) -> Accepted:
     """Queue an execution; the JSON body, if any, is its input."""
     execution, replayed = await wired.trigger(DEFAULT_TENANT, workflow_id, body, key)
-    response.headers["Location"] = f"/executions/{execution.id}"
-    if replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return Accepted(execution_id=execution.id)
+    return accepted(execution, response, replayed=replayed)
 
 
 async def _shown(wired: Services, workflow_id: str, response: Response) -> WorkflowView:

@@ -2,53 +2,56 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from shared.domain import transitions
-from shared.domain.errors import Conflict, ExecutionFinished, NotFound
-from shared.domain.execution import UNFINISHED, Execution
+from shared.domain import operations
+from shared.domain.errors import Conflict
+from shared.domain.execution import UNFINISHED, Execution, Status
 from shared.domain.identity import workflow_key
 from shared.domain.outcomes import Timing
 from shared.ports.bus import ExecutionCancelled
 from shared.ports.clock import Clock
-from shared.ports.executions import Change, ExecutionRepository, RecordOutcome
-
-_ATTEMPTS: Final = 50
+from workflows_svc.use_cases.change import ChangeExecution
+from workflows_svc.use_cases.pinned import Request
+from workflows_svc.use_cases.start import request_for
 
 
 @dataclass(frozen=True, slots=True)
 class CancelExecution:
     """The command behind `POST /executions/{id}/cancel`."""
 
-    executions: ExecutionRepository
+    change: ChangeExecution
     clock: Clock
     timing: Timing
     announce: Callable[[ExecutionCancelled], None]
+    request: Request
 
     async def __call__(self, tenant: str, execution_id: str) -> Execution:
-        """Cancel an unfinished execution and return it. Raises NotFound or ExecutionFinished."""
-        for _ in range(_ATTEMPTS):
-            current = await self.executions.get(tenant, execution_id)
-            if current is None:
-                raise NotFound("execution", execution_id)
-            if current.status not in UNFINISHED:
-                raise ExecutionFinished(execution_id, current.status.value)
-            cancelled = transitions.cancel(current, self.clock.now(), self.timing.retention)
-            (outcome,) = await self.executions.record([Change(current, cancelled)])
-            if outcome is RecordOutcome.APPLIED:
-                self.announce(ExecutionCancelled(execution_id))
-                return cancelled
-        raise Conflict(f"Execution '{execution_id}' changes faster than it can be cancelled.")
+        """Cancel an unfinished execution, or put it on its way there if it undoes things first.
+
+        Raises NotFound, ExecutionFinished, or Conflict while it is ending already.
+        """
+        cancelled = await self.change(tenant, execution_id, self._decide)
+        self.announce(ExecutionCancelled(execution_id))
+        if cancelled.status is Status.QUEUED:
+            self.request(request_for(cancelled))
+        return cancelled
 
     async def active_of(self, tenant: str, workflow_id: str) -> bool:
         """Cancel the unfinished execution of a workflow; False if there is none."""
         key = workflow_key(tenant, workflow_id)
-        active = (await self.executions.active([key])).get(key)
+        active = (await self.change.pinned.executions.active([key])).get(key)
         if active is None:
             return False
         try:
             await self(tenant, active.id)
-        except ExecutionFinished:
-            # It ended by itself in the meantime, which is what was wanted.
-            return False
+        except Conflict:
+            now = await self.change.pinned.execution(tenant, active.id)
+            if now.status in UNFINISHED and now.ending is None:
+                raise
+            # It has ended, or is about to, by itself: that is what was wanted.
+            return now.status in UNFINISHED
         return True
+
+    async def _decide(self, execution: Execution) -> Execution:
+        plan = await self.change.pinned.plan_if_there(execution)
+        return operations.cancel(plan, execution, self.clock.now(), self.timing)

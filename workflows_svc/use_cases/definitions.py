@@ -29,6 +29,7 @@ from shared.ports.bus import WorkflowChanged
 from shared.ports.clock import Clock
 from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.expressions import ExpressionLanguage
+from shared.ports.inputs import InputValidator
 from shared.ports.workflows import WorkflowRepository
 
 _ATTEMPTS: Final = 20
@@ -41,6 +42,7 @@ class DefineWorkflows:
     workflows: WorkflowRepository
     executions: ExecutionRepository
     catalogue: ActionCatalogue
+    inputs: InputValidator
     clock: Clock
     timing: Timing
     announce: Callable[[WorkflowChanged], None]
@@ -123,6 +125,8 @@ class DefineWorkflows:
     def _parse(self, document: JsonValue) -> WorkflowDefinition:
         definition = self.catalogue.parse(document)
         check_data_flow(definition, self.language, self.env_allowed)
+        if definition.input_schema is not None:
+            self.inputs.check_schema(definition.input_schema, "/inputSchema")
         return definition
 
     async def _store(self, tombstone: Workflow | None, created: Workflow) -> bool:

@@ -156,7 +156,7 @@ class MongoExecutions:
 
     async def _one_by_one(self, patches: Sequence[Patch]) -> dict[str, RecordOutcome]:
         """Write each alone, as one of a group failed all of it; return what was refused."""
-        refusals = {}
+        refusals: dict[str, RecordOutcome] = {}
         for patch in patches:
             try:
                 with translated():

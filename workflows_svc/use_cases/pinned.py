@@ -1,0 +1,75 @@
+"""An execution with what it is pinned to: the plan of its version, and its workflow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.domain.errors import Conflict, NotFound, WorkflowBusy
+from shared.domain.execution import Execution
+from shared.domain.plan import Plan
+from shared.domain.workflow import Workflow, trigger_status
+from shared.ports.bus import ExecutionRequest
+from shared.ports.executions import ExecutionRepository
+from shared.ports.workflows import VersionRef, WorkflowRepository
+
+Request = Callable[[ExecutionRequest], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Reads what the commands on an execution decide by."""
+
+    workflows: WorkflowRepository
+    executions: ExecutionRepository
+
+    async def execution(self, tenant: str, execution_id: str) -> Execution:
+        """Return an execution. Raises NotFound."""
+        found = await self.executions.get(tenant, execution_id)
+        if found is None:
+            raise NotFound("execution", execution_id)
+        return found
+
+    async def plan_if_there(self, execution: Execution) -> Plan | None:
+        """Return the plan of an execution's version, None if that version is gone."""
+        ref = VersionRef(execution.tenant, execution.workflow_id, execution.version)
+        definition = (await self.workflows.versions([ref])).get(ref)
+        return Plan(definition) if definition else None
+
+    async def plan(self, execution: Execution) -> Plan:
+        """Return the plan of an execution's version. Raises Conflict if that version is gone."""
+        found = await self.plan_if_there(execution)
+        if found is None:
+            raise Conflict(
+                f"Version {execution.version} of workflow '{execution.workflow_id}' is gone, "
+                f"so execution '{execution.id}' cannot go on or be repeated."
+            )
+        return found
+
+    async def workflow(self, execution: Execution) -> Workflow:
+        """Return the workflow of an execution. Raises Conflict if it was deleted."""
+        found = await self.workflows.get(execution.tenant, execution.workflow_id)
+        if found is None or found.deleted_at is not None:
+            raise Conflict(
+                f"Workflow '{execution.workflow_id}' was deleted, so its executions are no "
+                "longer run again."
+            )
+        return found
+
+    async def holder(self, workflow: Workflow) -> Execution | None:
+        """Return the unfinished execution that holds a workflow."""
+        return (await self.executions.active([workflow.key])).get(workflow.key)
+
+
+def busy(workflow_id: str, holder: Execution) -> WorkflowBusy:
+    """Return the refusal to start another execution beside the one that holds the workflow."""
+    return WorkflowBusy(
+        workflow_id,
+        status=trigger_status(holder).value,
+        execution_id=holder.id,
+        retries_left=holder.retries_left,
+        next_attempt_at=holder.next_attempt_at,
+    )
+
+
+def contended(workflow_id: str) -> Conflict:
+    """Return the refusal for when others were quicker, time after time."""
+    return Conflict(f"Workflow '{workflow_id}' is being triggered by many at once; try again.")

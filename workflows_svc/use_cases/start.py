@@ -1,0 +1,92 @@
+"""Starting an execution because somebody asks: triggered, replayed or rerun.
+
+The insert itself is the guard against a second one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from shared.domain.definition import WorkflowDefinition
+from shared.domain.errors import (
+    IdempotencyKeyReused,
+    InvalidInput,
+    PlatformError,
+    WorkflowDisabled,
+)
+from shared.domain.execution import Execution
+from shared.domain.workflow import Workflow
+from shared.ports.bus import ExecutionRequest
+from shared.ports.executions import AddOutcome
+from shared.ports.inputs import InputValidator
+from workflows_svc.use_cases.pinned import Pinned, Request, busy, contended
+
+_ATTEMPTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class StartExecution:
+    """Adds an execution that is queued, and asks a runner to take it."""
+
+    pinned: Pinned
+    inputs: InputValidator
+    request: Request
+
+    async def __call__(
+        self,
+        workflow: Workflow,
+        definition: WorkflowDefinition,
+        execution: Execution,
+        input_pointer: str = "",
+    ) -> tuple[Execution, bool]:
+        """Return the execution, and True if its key had been used for the same request before.
+
+        Raises InvalidInput, WorkflowDisabled, WorkflowBusy while another execution
+        holds the workflow, and IdempotencyKeyReused if the key came with another
+        request. What the key started earlier wins over every other refusal.
+        """
+        try:
+            self._check(workflow, definition, execution, input_pointer)
+        except (WorkflowDisabled, InvalidInput) as refusal:
+            return await self._earlier_or(execution, refusal)
+        for _ in range(_ATTEMPTS):
+            (outcome,) = await self.pinned.executions.add([execution])
+            if outcome is AddOutcome.ADDED:
+                self.request(request_for(execution))
+                return execution, False
+            holder = await self.pinned.holder(workflow)
+            if outcome is AddOutcome.DUPLICATE or holder:
+                taken = busy(workflow.id, holder) if holder else contended(workflow.id)
+                return await self._earlier_or(execution, taken)
+        raise contended(workflow.id)
+
+    def _check(
+        self,
+        workflow: Workflow,
+        definition: WorkflowDefinition,
+        execution: Execution,
+        input_pointer: str,
+    ) -> None:
+        if not workflow.enabled:
+            raise WorkflowDisabled(workflow.id)
+        if definition.input_schema is not None:
+            self.inputs.check_input(definition.input_schema, execution.input, input_pointer)
+
+    async def _earlier_or(
+        self, execution: Execution, refusal: PlatformError
+    ) -> tuple[Execution, bool]:
+        """Return what the same key started earlier; without one, raise the refusal."""
+        if execution.request_fingerprint is None:
+            raise refusal
+        earlier = await self.pinned.executions.get(execution.tenant, execution.id)
+        if earlier is None:
+            raise refusal
+        if earlier.request_fingerprint != execution.request_fingerprint:
+            raise IdempotencyKeyReused(earlier.id)
+        return earlier, True
+
+
+def request_for(execution: Execution) -> ExecutionRequest:
+    """Return what asks a runner to take an execution that has just been queued."""
+    return ExecutionRequest(
+        execution.id, execution.tenant, execution.workflow_id, execution.history[-1].at
+    )
