@@ -188,7 +188,7 @@ def execution_summary(execution: Execution) -> ExecutionSummary:
 
 def execution_view(execution: Execution) -> ExecutionView:
     """Show an execution with all there is to know; items stand with their forEach."""
-    counts = {key: state.count for key, state in execution.actions.items()}
+    counts = {key: state.items for key, state in execution.actions.items()}
     items = {item_key(key, n) for key, count in counts.items() for n in range(count or 0)}
     return ExecutionView(
         **_summary(execution),
@@ -219,7 +219,7 @@ def event_view(event: HistoryEvent) -> EventView:
         error=_failure(event.error),
         reason=event.reason,
         retries_left=event.retries_left,
-        count=event.count,
+        count=event.items,
         tolerated=event.tolerated or None,
         undoing=list(event.undoing) or None,
         deadline=event.deadline,
@@ -252,7 +252,7 @@ def _summary(execution: Execution) -> dict[str, Any]:
 
 
 def _action(execution: Execution, key: str, state: ActionState) -> ActionView:
-    begun = ((n, item_key(key, n)) for n in range(state.count or 0))
+    begun = ((n, item_key(key, n)) for n in range(state.items or 0))
     items = [
         ItemView(**_state(item, execution.actions[item], execution.actions[item].output), index=n)
         for n, item in begun
@@ -260,8 +260,8 @@ def _action(execution: Execution, key: str, state: ActionState) -> ActionView:
     ]
     return ActionView(
         **_state(key, state, output_of(execution, key)),
-        count=state.count,
-        items=items if state.count is not None else None,
+        count=state.items,
+        items=items if state.items is not None else None,
     )
 
 

@@ -107,7 +107,6 @@ def _reasons(plan: Plan | None, execution: Execution) -> Iterator[tuple[str, dat
         elif state.status is ActionStatus.WAITING and at is not None:
             yield f"the delay '{key}' lasts until {format_instant(at)}", at
         elif state.status is ActionStatus.UNKNOWN:
-            cause = f" ({state.error.message})" if state.error else ""
             yield f"{_unknown(key, state)}, and waits for an operator's answer about that", None
 
 
@@ -131,8 +130,7 @@ def _retries_left(plan: Plan | None, execution: Execution, key: str, state: Acti
     """Say how many retries there are after the one that is planned."""
     left = execution.retries_left
     if plan is not None:
-        action_id = key.partition("[")[0]
-        action = plan.actions.get(action_id) or plan.compensation(action_id)
+        action = plan.action(key)
         if action.on_error is OnError.RETRY:
             return "and so on until it succeeds"
         left = max(plan.retry_policy(action).retries - state.attempts, 0)

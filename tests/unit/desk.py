@@ -6,14 +6,15 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from shared.adapters.cel.language import CelLanguage
 from shared.adapters.json_schema.validator import JsonSchemaValidator
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain import engine
 from shared.domain.execution import ErrorCategory, Execution, Lease, Status
+from shared.domain.landing import after_call
 from shared.domain.outcomes import Attempt, Failed, Outcome, Succeeded, Timing
-from shared.domain.plan import Plan
 from shared.ports.bus import ExecutionCancelled, ExecutionRequest
 from shared.ports.executions import Change, RecordOutcome
 from tests.support.builders import CATALOGUE, SECOND, TENANT
@@ -59,7 +60,14 @@ class Desk:
         change = ChangeExecution(self.pinned)
         start = StartExecution(self.pinned, inputs, self.requests.append)
         self.define = DefineWorkflows(
-            self.workflows, self.executions, CATALOGUE, inputs, clock, timing, lambda _: None
+            self.workflows,
+            self.executions,
+            CATALOGUE,
+            inputs,
+            clock,
+            timing,
+            lambda _: None,
+            CelLanguage(),
         )
         self.cancel = CancelExecution(
             change, clock, timing, self.notices.append, self.requests.append
@@ -98,7 +106,7 @@ class Desk:
         (won,) = (await self.executions.claim([execution_id], lease, now)).won
         return won
 
-    async def run(self, execution_id: str, outcomes: Mapping[str, Outcome] = {}) -> Execution:  # noqa: B006 - never changed
+    async def run(self, execution_id: str, outcomes: Mapping[str, Outcome] = {}) -> Execution:
         """Run an execution as far as it goes; calls succeed unless `outcomes` says otherwise."""
         before = execution = await self.claimed(execution_id)
         plan, now = await self.pinned.plan(execution), self.clock.now()
@@ -108,9 +116,9 @@ class Desk:
             for call in calls:
                 outcome = outcomes.get(call.key, Succeeded({"of": call.key}))
                 attempt = Attempt(call, now, now, outcome)
-                execution = engine.after_call(plan, execution, attempt, 0.5)
+                execution = after_call(plan, execution, attempt, 0.5)
             if not calls and execution.status is Status.RUNNING:
-                execution = engine.suspend(execution, now)
+                execution = engine.suspend(plan, execution, now)
         assert await self.executions.record([Change(before, execution)]) == [RecordOutcome.APPLIED]
         return await self.stored(execution_id)
 

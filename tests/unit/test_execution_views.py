@@ -67,7 +67,7 @@ def test_items_stand_with_their_for_each_by_index() -> None:
     failed = ActionState(ActionStatus.FAILED, 1, NOW, NOW, error=NO)
     execution = running(
         actions={
-            "each": ActionState(ActionStatus.EXPANDED, count=12),
+            "each": ActionState(ActionStatus.EXPANDED, items=12),
             "each[10]": done,
             "each[2]": failed,
             "each[0]": done,
@@ -85,7 +85,7 @@ def test_items_stand_with_their_for_each_by_index() -> None:
 
 
 def test_a_for_each_without_items_gives_an_empty_list() -> None:
-    empty = ActionState(ActionStatus.COMPLETED, 1, count=0)
+    empty = ActionState(ActionStatus.COMPLETED, 1, items=0)
     (each,) = shown(running(actions={"each": empty}))["actions"]
     assert (each["items"], each["output"]) == ([], [])
 
@@ -114,7 +114,7 @@ def test_origin_deadline_and_ending_are_shown_also_in_lists() -> None:
 def test_events_show_all_that_they_carry() -> None:
     execution = replace(running(), deadline=NOW + SECOND)
     execution = transitions.happen(
-        execution, EventType.ACTION_EXPANDED, NOW, action="each", started_at=NOW, count=3
+        execution, EventType.ACTION_EXPANDED, NOW, action="each", started_at=NOW, items=3
     )
     execution = transitions.complete_action(
         execution, "a", attempt=1, started_at=NOW, output={"x": None}, now=NOW, retries_left=5
@@ -126,7 +126,7 @@ def test_events_show_all_that_they_carry() -> None:
     *_, expanded, completed, tolerated, compensating = shown(execution)["history"]
     assert expanded["count"] == 3
     assert (completed["output"], completed["retriesLeft"]) == ({"x": None}, 5)
-    assert len(completed["digest"]) == 64
+    assert len(completed["digest"]) == 32
     assert (tolerated["tolerated"], tolerated["error"]["category"]) == (True, "permanent")
     assert (compensating["undoing"], compensating["error"]["message"]) == (["a"], "no")
     assert shown(queued())["history"][0]["retriesLeft"] == 3

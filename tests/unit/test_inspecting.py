@@ -3,8 +3,8 @@
 import pytest
 
 from shared.domain.errors import NotFound
-from shared.domain.execution import Failure, Status
 from shared.domain.execution import ErrorCategory as Category
+from shared.domain.execution import Failure, Status
 from shared.domain.outcomes import Uncertain
 from shared.ports.executions import ExecutionQuery
 from tests.support.builders import NOW, SECOND, TENANT, queued

@@ -68,7 +68,7 @@ CASES = {
         NOW + 30 * SECOND,
     ),
     "running": (
-        running(actions={"a": replace(backoff(), next_attempt_at=NOW)}),
+        running(actions={"a": backoff()._replace(next_attempt_at=NOW)}),
         "Runner runner runs 'a', 'b', with a lease until 2026-01-01T00:00:30.000Z that it keeps "
         "renewing.",
         NOW + 30 * SECOND,
