@@ -55,20 +55,24 @@ class MakeCall:
     async def __call__(self, plan: Plan, execution: Execution, call: Call, items: Items) -> Attempt:
         """Make the call; `items` keeps the lists of forEach actions from call to call."""
         started_at = self.clock.now()
-        outcome = await self._outcome(plan, execution, call, items)
-        return Attempt(call, started_at, self.clock.now(), outcome)
+        ready = self._prepared(plan, execution, call, items)
+        if isinstance(ready, ActionDefinition):
+            limit = output_limit(len(plan.actions) * _items_of(execution, call))
+            ready = await self._run(execution, call, ready, limit)
+        return Attempt(call, started_at, self.clock.now(), ready)
 
-    async def _outcome(self, plan: Plan, execution: Execution, call: Call, items: Items) -> Outcome:
+    def _prepared(
+        self, plan: Plan, execution: Execution, call: Call, items: Items
+    ) -> ActionDefinition | Outcome:
+        """Return the parameters with values for expressions, or what is known without a call."""
         try:
             if not self._is_wanted(plan, execution, call):
                 return NotWanted()
             if call.expands:
                 return Expanded(len(self._items(plan, execution, call.action, items)))
-            params = self._parameters(plan, execution, call, items)
+            return self._parameters(plan, execution, call, items)
         except (EvaluationFailed, InvalidInput, PermanentError) as error:
             return Failed(ErrorCategory.PERMANENT, str(error))
-        limit = output_limit(len(plan.actions) * _items_of(execution, call))
-        return await self._run(execution, call, params, limit)
 
     def _is_wanted(self, plan: Plan, execution: Execution, call: Call) -> bool:
         condition = call.action.when

@@ -56,7 +56,7 @@ def advance(
     """
     late = execution.deadline is not None and now >= execution.deadline
     if not late and is_untroubled(plan, execution):
-        done = not in_flight and all(key in execution.actions for key in plan.order)
+        done = not in_flight and plan.actions.keys() <= execution.actions.keys()
         return transitions.complete(execution, now, timing.retention) if done else execution
     execution = _settle_each(execution, in_flight, now)
     if execution.ending is not None:

@@ -82,9 +82,11 @@ def _completed_action(execution: Execution, event: HistoryEvent) -> Changes:
         items=event.items if before is None else before.items,
         ended_seq=event.seq,
     )
-    changes = {**_with(execution, event, state), "error": None}
+    changes = _with(execution, event, state)
+    changes["error"] = None
     if event.retries_left is not None:
-        changes |= {"attempt": 1, "retries_left": event.retries_left}
+        changes["attempt"] = 1
+        changes["retries_left"] = event.retries_left
     return changes
 
 

@@ -59,7 +59,7 @@ def fingerprint(value: JsonValue) -> str:
 
 def digest(value: JsonValue) -> str:
     """Return a short digest of a JSON value as it is stored, the order of its keys included."""
-    return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
 
 
 def shard_of(tenant: str, workflow_id: str) -> int:

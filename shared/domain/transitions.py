@@ -78,10 +78,12 @@ def apply(execution: Execution, event: HistoryEvent, **coordination: Any) -> Exe
     if execution.status not in transition.sources:
         raise IllegalTransition(event.type.value, execution.status.value)
     changes = changes_of(execution, event)
+    changes.update(coordination)
+    changes["seq"] = event.seq
+    changes["history"] = (*execution.history, event)
     if transition.target is not None:
         changes["status"] = transition.target
-    history = (*execution.history, event)
-    return execution.evolve(seq=event.seq, history=history, **changes, **coordination)
+    return execution.evolve(**changes)
 
 
 def queue(execution: Execution, wake_at: datetime) -> Execution:
@@ -158,8 +160,8 @@ def complete_action(
 
     `retries_left` are those of the action that runs next, if there is one.
     """
-    return happen(
-        execution,
+    event = HistoryEvent(
+        execution.seq + 1,
         EventType.ACTION_COMPLETED,
         now,
         action=action,
@@ -169,6 +171,7 @@ def complete_action(
         digest=None if output is None else digest(output),
         retries_left=retries_left,
     )
+    return apply(execution, event)
 
 
 def fail_action(

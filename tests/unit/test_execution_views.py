@@ -126,7 +126,7 @@ def test_events_show_all_that_they_carry() -> None:
     *_, expanded, completed, tolerated, compensating = shown(execution)["history"]
     assert expanded["count"] == 3
     assert (completed["output"], completed["retriesLeft"]) == ({"x": None}, 5)
-    assert len(completed["digest"]) == 32
+    assert len(completed["digest"]) == 16
     assert (tolerated["tolerated"], tolerated["error"]["category"]) == (True, "permanent")
     assert (compensating["undoing"], compensating["error"]["message"]) == (["a"], "no")
     assert shown(queued())["history"][0]["retriesLeft"] == 3
