@@ -17,7 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic import JsonValue
 
 from runner_svc.actions.destinations import ForbiddenDestination, GuardedResolver, check_literal
-from runner_svc.actions.network_errors import describe
+from runner_svc.actions.network_errors import category_of, describe
 from runner_svc.actions.retry_after import parse_retry_after
 from runner_svc.actions.unpacking import unpacking
 from shared.domain.actions import HttpRequestAction
@@ -184,7 +184,7 @@ class HttpRequester:
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise ActionError(describe(error)) from None
+            raise ActionError(describe(error), category=category_of(error)) from None
         except ValueError as error:
             raise PermanentError(f"the request cannot be sent: {error}") from None
 

@@ -5,6 +5,8 @@ from typing import Final
 
 import aiohttp
 
+from shared.domain.execution import ErrorCategory
+
 _LONGEST: Final = 300
 
 
@@ -32,6 +34,13 @@ def describe(error: Exception) -> str:
         case _:
             said = ": ".join(filter(None, (type(error).__name__, str(error))))
     return said[:_LONGEST]
+
+
+def category_of(error: Exception) -> ErrorCategory:
+    """Return `transient` for a connection that broke, which a new one at once often mends."""
+    cause = error.__cause__ or error
+    broken = isinstance(cause, aiohttp.ServerDisconnectedError | ConnectionResetError)
+    return ErrorCategory.TRANSIENT if broken else ErrorCategory.RECOVERABLE
 
 
 def _place(error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:

@@ -135,10 +135,13 @@ def dead_letter_view(letter: DeadLetter, *, whole: bool = True) -> DeadLetterVie
 
 
 def _redacted(action: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    headers = action.get("headers")
-    if not isinstance(headers, dict):
-        return action
-    return {**action, "headers": dict(redact_headers({k: str(v) for k, v in headers.items()}))}
+    """Return an action, and what undoes it, without the credentials in their headers."""
+    shown, headers, undoing = dict(action), action.get("headers"), action.get("compensate")
+    if isinstance(headers, dict):
+        shown["headers"] = dict(redact_headers({k: str(v) for k, v in headers.items()}))
+    if isinstance(undoing, list):
+        shown["compensate"] = [_redacted(undo) for undo in undoing if isinstance(undo, dict)]
+    return shown
 
 
 def _text(value: bytes) -> str | None:

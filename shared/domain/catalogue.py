@@ -54,6 +54,11 @@ _ENVELOPE: Final = frozenset(ActionDefinition.model_fields)
 """The fields that every action has; the others are its parameters."""
 
 _NO_PARAMETERS: Final = frozenset(map(to_camel, _ENVELOPE - {"compensate"}))
+_EXPRESSION: Final = {
+    "type": "string",
+    "pattern": r"\$\{",
+    "description": "Text with expressions, such as '${ input.amount }'.",
+}
 _STRUCTURAL: Final = frozenset({"missing", "extra_forbidden", "union_tag_invalid"})
 """Findings that no value of an expression could mend."""
 
@@ -170,11 +175,15 @@ class ActionCatalogue:
             return model.model_validate(action)
         except ValidationError:
             undoing = tuple(map(self._restore_action, _items(action, "compensate")))
-            return ForeignAction.model_validate({**action, "compensate": undoing})
+            plain = {**action, "compensate": undoing} if undoing else action
+            return ForeignAction.model_validate(plain)
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of a definition."""
         schema = self.model.model_json_schema()
+        for spec in self._specs.values():
+            for suffix in ("", "WithCompensation"):
+                _allow_expressions(schema["$defs"].get(f"{spec.params.__name__}{suffix}", {}))
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -227,6 +236,15 @@ def is_templated(action: ActionDefinition) -> bool:
     return bool(action.model_extra) and has_expressions(parameters(action))
 
 
+def _allow_expressions(schema: dict[str, Any]) -> None:
+    """Let every parameter of an action be an expression instead of what it has to be."""
+    properties = schema.get("properties", {})
+    for name in properties.keys() - _NO_PARAMETERS - {"compensate"}:
+        plain = properties[name]
+        told = {key: plain.pop(key) for key in ("description", "default") if key in plain}
+        properties[name] = {**told, "anyOf": [plain, _EXPRESSION]}
+
+
 def _mentions(value: object) -> bool:
     """Tell whether a value may hold an expression; the ordinary one does not."""
     if isinstance(value, str):
@@ -275,7 +293,7 @@ def _with_undoing(spec: ActionSpec, specs: Mapping[str, ActionSpec]) -> type[Act
     """Return the model of an action whose compensations are of known types too."""
     undoing: Any = (_many(s.params for s in specs.values()), _field(ActionDefinition, "compensate"))
     return create_model(
-        spec.params.__name__,
+        f"{spec.params.__name__}WithCompensation",
         __base__=spec.params,
         __doc__=spec.params.__doc__,
         compensate=undoing,

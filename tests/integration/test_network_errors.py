@@ -8,7 +8,8 @@ import pytest
 from httpx_aiohttp import AiohttpTransport
 
 from local.processes import free_port
-from runner_svc.actions.network_errors import describe
+from runner_svc.actions.network_errors import category_of, describe
+from shared.domain.execution import ErrorCategory
 
 
 @pytest.fixture
@@ -17,11 +18,17 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-async def failure(client: httpx.AsyncClient, url: str, **timeouts: float) -> str:
+async def error_of(client: httpx.AsyncClient, url: str, **timeouts: float) -> httpx.HTTPError:
     timeout = httpx.Timeout(5, **timeouts)
     with pytest.raises(httpx.HTTPError) as raised:
         await client.get(url, timeout=timeout)
-    return describe(raised.value)
+    return raised.value
+
+
+async def failure(client: httpx.AsyncClient, url: str, **timeouts: float) -> str:
+    error = await error_of(client, url, **timeouts)
+    assert category_of(error) is ErrorCategory.RECOVERABLE
+    return describe(error)
 
 
 async def test_a_refused_connection_names_host_and_port(client: httpx.AsyncClient) -> None:
@@ -61,7 +68,9 @@ async def test_a_lost_connection_is_said_to_be_lost(
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        assert await failure(client, f"http://127.0.0.1:{port}/") == said
+        error = await error_of(client, f"http://127.0.0.1:{port}/")
+    assert describe(error) == said
+    assert category_of(error) is ErrorCategory.TRANSIENT
 
 
 def test_an_unknown_error_is_named_by_its_type() -> None:

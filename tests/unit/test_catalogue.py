@@ -20,6 +20,19 @@ from shared.domain.errors import Misconfigured
 from tests.support.builders import CATALOGUE
 from tests.unit.documents import EXAMPLE, LOG, RICH
 
+TEMPLATED = {
+    **EXAMPLE,
+    "actions": [
+        {"type": "delay", "duration": "${ input.wait }"},
+        {
+            "type": "http-request",
+            "url": "${ input.url }",
+            "followRedirects": "${ input.redirects }",
+            "compensate": [{"type": "delay", "duration": "${ input.wait }"}],
+        },
+    ],
+}
+
 
 class Shout(ActionDefinition):
     """Says it louder."""
@@ -109,8 +122,9 @@ def test_the_schema_is_valid_and_accepts_what_is_accepted() -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
-    for document in (EXAMPLE, normalised(CATALOGUE.parse(RICH))):
+    for document in (EXAMPLE, TEMPLATED, normalised(CATALOGUE.parse(RICH))):
         assert list(validator.iter_errors(document)) == []
+        assert CATALOGUE.parse(document)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from shared.contracts.api import workflow_view
 from shared.domain.secrets import Redactor
 
 # A secret that has the character of the mark can come about anew next to a mark.
@@ -22,6 +23,7 @@ NESTED = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(AROUND, inner, max_size=3),
     max_leaves=6,
 )
+from tests.support.builders import workflow
 
 
 def _json_text(text: str, *, ascii_only: bool = True) -> str:
@@ -128,3 +130,12 @@ def test_a_text_that_almost_holds_a_long_secret_is_searched_at_once() -> None:
     secret = "sk-live-" + "a" * 200
     almost = secret[:-1] + "*"
     assert Redactor([secret]).text(almost) == almost
+
+
+def test_a_workflow_is_shown_without_the_credentials_of_its_actions_and_compensations() -> None:
+    headers = {"Authorization": "Bearer s3cr3t", "Accept": "*/*"}
+    call = {"type": "http-request", "url": "https://example.com/", "headers": headers}
+    made = workflow(actions=[{**call, "compensate": [call]}])
+    shown = workflow_view(made, None).model_dump_json()
+    assert "s3cr3t" not in shown
+    assert shown.count("***") == 2
