@@ -45,6 +45,7 @@ class RacingExecutions(MemoryExecutions):
 async def test_cancelling_what_has_nothing_to_undo_ends_it_at_once(desk: Desk) -> None:
     await desk.create(log("a"))
     execution_id = await desk.triggered()
+    await desk.claimed(execution_id)
     cancelled = await desk.cancel(TENANT, execution_id)
     assert cancelled.status is Status.CANCELLED
     assert desk.notices == [ExecutionCancelled(execution_id)]
@@ -52,9 +53,9 @@ async def test_cancelling_what_has_nothing_to_undo_ends_it_at_once(desk: Desk) -
 
 
 async def test_cancelling_what_did_something_tells_runners_to_stop_and_to_undo(desk: Desk) -> None:
-    await desk.create(undone("a"), log("b"))
+    await desk.create(undone("a"))
     execution_id = await desk.triggered()
-    await desk.run(execution_id, {"b": LOST})
+    await desk.claimed(execution_id)
     cancelled = await desk.cancel(TENANT, execution_id)
     assert cancelled.status is Status.QUEUED
     assert cancelled.history[-1].type is EventType.CANCEL_REQUESTED
@@ -66,6 +67,15 @@ async def test_cancelling_what_did_something_tells_runners_to_stop_and_to_undo(d
     assert differences(ended) == []
 
 
+async def test_no_runner_is_told_to_stop_what_none_of_them_holds(desk: Desk) -> None:
+    """The notice could come after a runner has begun to undo things, and abort that."""
+    await desk.create(undone("a"), log("b"))
+    execution_id = await desk.triggered()
+    await desk.run(execution_id, {"b": LOST})
+    assert (await desk.cancel(TENANT, execution_id)).status is Status.QUEUED
+    assert (desk.notices, desk.asked()) == ([], [execution_id])
+
+
 async def test_cancelling_twice_while_things_are_undone_is_refused(desk: Desk) -> None:
     await desk.create(undone("a"), log("b"))
     execution_id = await desk.triggered()
@@ -73,7 +83,7 @@ async def test_cancelling_twice_while_things_are_undone_is_refused(desk: Desk) -
     await desk.cancel(TENANT, execution_id)
     with pytest.raises(Conflict, match="ending already"):
         await desk.cancel(TENANT, execution_id)
-    assert len(desk.notices) == 1
+    assert desk.asked() == [execution_id]
 
 
 async def test_cancelling_without_the_pinned_version_undoes_nothing(desk: Desk) -> None:

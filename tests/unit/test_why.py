@@ -63,32 +63,43 @@ UNASKED = "It does not know whether the call of 'a' had its effect (reset), and 
 CASES = {
     "queued": (
         queued(),
-        "It has been queued since 2026-01-01T00:00:00.000Z, and no runner has taken it yet; "
-        "the scheduler announces it again at 2026-01-01T00:00:30.000Z.",
+        (
+            "It has been queued since 2026-01-01T00:00:00.000Z, and no runner has taken it yet; "
+            "the scheduler announces it again at 2026-01-01T00:00:30.000Z."
+        ),
         NOW + 30 * SECOND,
     ),
     "running": (
         running(actions={"a": backoff()._replace(next_attempt_at=NOW)}),
-        "Runner runner runs 'a', 'b', with a lease until 2026-01-01T00:00:30.000Z that it keeps "
-        "renewing.",
+        (
+            "Runner runner runs 'a', 'b', with a lease until 2026-01-01T00:00:30.000Z "
+            "that it keeps renewing."
+        ),
         NOW + 30 * SECOND,
     ),
     "running a call that must not be made twice": (
         running(actions={"a": ActionState(ActionStatus.STARTED), "b": DONE}),
-        "Runner runner runs 'a', with a lease until 2026-01-01T00:00:30.000Z that it keeps "
-        "renewing.",
+        (
+            "Runner runner runs 'a', with a lease until 2026-01-01T00:00:30.000Z that it keeps "
+            "renewing."
+        ),
         NOW + 30 * SECOND,
     ),
     "in backoff": (
         suspended(Status.PENDING, a=backoff(), b=DONE),
-        "'a' failed (HTTP 500, recoverable) at attempt 1; it is retried at "
-        "2026-01-01T00:01:00.000Z, with 2 retries left after that.",
+        (
+            "'a' failed (HTTP 500, recoverable) at attempt 1; it is retried at "
+            "2026-01-01T00:01:00.000Z, with 2 retries left after that."
+        ),
         NOW + MINUTE,
     ),
     "in backoff for the last time, with a timer": (
         suspended(Status.PENDING, a=backoff(3, NOW + 2 * MINUTE), b=TIMER),
-        "The delay 'b' lasts until 2026-01-01T00:01:00.000Z; 'a' failed (HTTP 500, recoverable) "
-        "at attempt 3; it is retried at 2026-01-01T00:02:00.000Z, with no retries left after that.",
+        (
+            "The delay 'b' lasts until 2026-01-01T00:01:00.000Z; 'a' failed "
+            "(HTTP 500, recoverable) at attempt 3; it is retried at 2026-01-01T00:02:00.000Z, "
+            "with no retries left after that."
+        ),
         NOW + MINUTE,
     ),
     "waiting for a timer": (
@@ -103,21 +114,27 @@ CASES = {
     ),
     "waiting for an operator, but not for ever": (
         replace(suspended(Status.WAITING, a=UNKNOWN), deadline=NOW + MINUTE),
-        f"{UNASKED}operator's answer about that, at the latest by 2026-01-01T00:01:00.000Z, when "
-        "its timeout ends it.",
+        (
+            f"{UNASKED}operator's answer about that, at the latest by "
+            "2026-01-01T00:01:00.000Z, when its timeout ends it."
+        ),
         NOW + MINUTE,
     ),
     "waiting for a timer and an operator": (
         suspended(Status.WAITING, a=UNKNOWN, b=TIMER),
-        "The delay 'b' lasts until 2026-01-01T00:01:00.000Z; it does not know whether the call of "
-        "'a' had its effect (reset), and waits for an operator's answer about that.",
+        (
+            "The delay 'b' lasts until 2026-01-01T00:01:00.000Z; it does not know whether the "
+            "call of 'a' had its effect (reset), and waits for an operator's answer about that."
+        ),
         NOW + MINUTE,
     ),
     "about to be cancelled": (
         queued(ending=Ending(Status.CANCELLED, ("a",)), wake_at=NOW),
-        "What 'a' did is being undone, because it is to be cancelled: it has been queued since "
-        "2026-01-01T00:00:00.000Z, and no runner has taken it yet; the scheduler announces it "
-        "again at 2026-01-01T00:00:00.000Z.",
+        (
+            "What 'a' did is being undone, because it is to be cancelled: it has been queued since "
+            "2026-01-01T00:00:00.000Z, and no runner has taken it yet; the scheduler announces it "
+            "again at 2026-01-01T00:00:00.000Z."
+        ),
         NOW,
     ),
     "completed": (

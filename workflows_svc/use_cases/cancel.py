@@ -30,8 +30,18 @@ class CancelExecution:
 
         Raises NotFound, ExecutionFinished, or Conflict while it is ending already.
         """
-        cancelled = await self.change(tenant, execution_id, self._decide)
-        self.announce(ExecutionCancelled(execution_id))
+        held = False
+
+        async def decide(execution: Execution) -> Execution:
+            nonlocal held
+            held = execution.lease is not None
+            plan = await self.change.pinned.plan_if_there(execution)
+            return operations.cancel(plan, execution, self.clock.now(), self.timing)
+
+        cancelled = await self.change(tenant, execution_id, decide)
+        if held:
+            # Nobody else is told: a late notice would abort the compensations instead.
+            self.announce(ExecutionCancelled(execution_id))
         if cancelled.status is Status.QUEUED:
             self.request(request_for(cancelled))
         return cancelled
@@ -51,7 +61,3 @@ class CancelExecution:
             # It has ended, or is about to, by itself: that is what was wanted.
             return now.status in UNFINISHED
         return True
-
-    async def _decide(self, execution: Execution) -> Execution:
-        plan = await self.change.pinned.plan_if_there(execution)
-        return operations.cancel(plan, execution, self.clock.now(), self.timing)

@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from shared.domain.catalogue import Effect
 from shared.domain.definition import ActionDefinition
 from shared.ports.actions import Action, ActionContext
 
@@ -31,6 +33,13 @@ class OddOutputAction(ActionDefinition):
 
     type: Literal["odd-output"]
     kind: Literal["int70", "surrogate", "20MB", "fine"]
+
+
+class PayOnceAction(ActionDefinition):
+    """Notes that it was called. The first call of all never returns, any further one does."""
+
+    type: Literal["pay-once"]
+    file: str
 
 
 async def _journal(params: JournalAction, context: ActionContext) -> JsonValue:
@@ -60,6 +69,15 @@ async def _odd_output(params: OddOutputAction, _: ActionContext) -> JsonValue:
     return {"value": outputs[params.kind]}
 
 
+async def _pay_once(params: PayOnceAction, context: ActionContext) -> JsonValue:
+    first = not Path(params.file).exists()  # noqa: ASYNC240 - a test may wait for a disk
+    await _journal(JournalAction(type="journal", file=params.file), context)
+    if first:
+        await asyncio.Event().wait()
+    return {"paid": True}
+
+
 JOURNAL = Action(JournalAction, _journal)
 KILL_RUNNER = Action(KillRunnerAction, _kill_runner)
 ODD_OUTPUT = Action(OddOutputAction, _odd_output)
+PAY_ONCE = Action(PayOnceAction, _pay_once, Effect.AT_MOST_ONCE)
