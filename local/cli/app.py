@@ -4,7 +4,15 @@ import sys
 
 import typer
 
-from local.cli import dead_letters, executions, up, workflows
+from local.cli import (
+    actions,
+    dead_letters,
+    executions,
+    operations,
+    up,
+    verification,
+    workflows,
+)
 from local.cli.errors import CommandError, Exit
 from local.cli.options import LAYOUT
 from shared.domain.errors import Misconfigured
@@ -25,6 +33,14 @@ app.command("trigger")(workflows.trigger)
 app.command("executions")(executions.executions)
 app.command("execution")(executions.execution)
 app.command("cancel")(executions.cancel)
+app.command("history")(operations.history)
+app.command("why")(operations.why)
+app.command("retry")(operations.retry)
+app.command("replay")(operations.replay)
+app.command("rerun")(operations.rerun)
+app.command("resolve")(operations.resolve)
+app.command("verify")(verification.verify)
+app.command("actions")(actions.actions)
 app.command("enable")(workflows.enable)
 app.command("disable")(workflows.disable)
 app.command("delete")(workflows.delete)

@@ -1,4 +1,4 @@
-"""JSON that the caller gives: definitions in files and folders, and the input of an execution.
+"""JSON that the caller gives: definitions in files and folders, and values of options.
 
 It is read as strictly as the API reads it, which gets to see only what is made of it.
 """
@@ -29,9 +29,9 @@ def read_definitions(paths: Iterable[Path]) -> list[Definition]:
     return [found for path in paths for file in _files(path) for found in _definitions(file)]
 
 
-def read_input(given: str) -> Any:
-    """Return the JSON that is given as text, or as @ and the file that holds it."""
-    with _naming("--input"):
+def read_json(option: str, given: str) -> Any:
+    """Return the JSON that is given to an option as text, or as @ and the file that holds it."""
+    with _naming(option):
         return parse_json(Path(given[1:]).read_bytes() if given.startswith("@") else given)
 
 

@@ -8,7 +8,8 @@ class Exit(IntEnum):
 
     OK = 0
     NOT_COMPLETED = 1
-    """The execution that was waited for failed, was cancelled, or took too long."""
+    """The execution that was waited for failed, was cancelled, or took too long; or
+    verifying found something that is not as it was recorded."""
     USAGE = 2
     NOT_FOUND = 3
     REFUSED = 4

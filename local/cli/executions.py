@@ -56,12 +56,12 @@ def executions(
 
 def execution(execution_id: ExecutionId, as_json: AsJson = False) -> None:
     """Show an execution with its history."""
-    _show(api().get(_path(execution_id)), as_json=as_json)
+    _show(api().get(execution_path(execution_id)), as_json=as_json)
 
 
 def cancel(execution_id: ExecutionId, as_json: AsJson = False) -> None:
     """Cancel an unfinished execution."""
-    cancelled = api().post(f"{_path(execution_id)}/cancel")
+    cancelled = api().post(f"{execution_path(execution_id)}/cancel")
     if as_json:
         print_json(cancelled)
     else:
@@ -72,7 +72,7 @@ def wait_for_end(client: Api, execution_id: str, timeout: float, *, as_json: boo
     """Wait until an execution ends and show it; raise CommandError unless it completed."""
     deadline = time.monotonic() + timeout
     pauses = _pauses()
-    while (found := client.get(_path(execution_id)))["status"] not in _ENDED:
+    while (found := client.get(execution_path(execution_id)))["status"] not in _ENDED:
         if time.monotonic() > deadline:
             still = f"{execution_id} is still {found['status']} after {timeout:g} s."
             raise CommandError(still, Exit.NOT_COMPLETED)
@@ -123,5 +123,6 @@ def _row(item: Json) -> tuple[Any, ...]:
     )
 
 
-def _path(execution_id: str) -> str:
+def execution_path(execution_id: str) -> str:
+    """Return where an execution is. Raises CommandError if its id is empty."""
     return resource("executions", execution_id, "EXECUTION")

@@ -23,6 +23,13 @@ LAYOUT: Final[dict[str, Any]] = (
 """How help and wrong usage are laid out: in boxes on a terminal, in whole lines elsewhere."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the execution ends.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0, help="How many seconds to wait at most.")
+]
+Input = Annotated[
+    str | None, typer.Option("--input", help="JSON, or @FILE to read it from a file.")
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many to show at most.")]
 
 

@@ -104,7 +104,12 @@ def show_execution(execution: Json) -> None:
     console.print(line)
     for label, value in _facts(execution):
         console.print(Text(f"  {label:<12}{value}"))
-    for event in execution.get("history", []):
+    show_events(execution.get("history", []))
+
+
+def show_events(events: Iterable[Json]) -> None:
+    """Print events, one a line."""
+    for event in events:
         console.print(_event_line(event))
 
 
@@ -119,6 +124,15 @@ def _facts(execution: Json) -> list[tuple[str, str]]:
     if "nextAttemptAt" in execution:
         at = local_time(execution["nextAttemptAt"])
         facts.append(("next try", f"{at} ({more_retries(execution['retriesLeft'])})"))
+    if "deadline" in execution:
+        facts.append(("deadline", local_time(execution["deadline"])))
+    if "origin" in execution:
+        origin = execution["origin"]
+        start = f" from {origin['action']}" if "action" in origin else ""
+        facts.append((origin["kind"], f"of {origin['executionId']}{start}"))
+    if "ending" in execution:
+        undone = ", ".join(execution["ending"]["undoing"])
+        facts.append(("ending", f"{execution['ending']['status']}, once {undone} is undone"))
     if "input" in execution:
         facts.append(("input", json.dumps(execution["input"], ensure_ascii=False)))
     if "error" in execution:
@@ -134,9 +148,13 @@ def _event_line(event: Json) -> Text:
     at = datetime.fromisoformat(event["at"]).astimezone()
     line = Text(f"  {event['seq']:>3}  {at:%H:%M:%S}.{at.microsecond // 1000:03d}  ")
     line.append(f"{event['type']:<17}")
-    for name in ("action", "attempt", "runner", "reason"):
+    for name in ("action", "attempt", "runner", "reason", "count"):
         if name in event:
             line.append(f" {name}={event[name]}", style="dim")
+    if "undoing" in event:
+        line.append(f" undoing={','.join(event['undoing'])}", style="dim")
+    if "nextAttemptAt" in event:
+        line.append(f" until={local_time(event['nextAttemptAt'])}", style="dim")
     if "error" in event:
         line.append(f" {event['error']['message']}", style="red")
     if "output" in event:

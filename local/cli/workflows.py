@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from local.cli.client import Api, resource
-from local.cli.documents import Definition, read_definitions, read_input
+from local.cli.documents import Definition, read_definitions, read_json
 from local.cli.errors import CommandError, Exit
 from local.cli.executions import wait_for_end
-from local.cli.options import AsJson, Limit, api
+from local.cli.options import AsJson, Input, Limit, Timeout, Wait, api
 from local.cli.output import Json, local_time, print_json, say, status_text, table
 
 Files = Annotated[
@@ -93,11 +93,9 @@ def get(workflow: WorkflowId, as_json: AsJson = False) -> None:
 
 def trigger(
     workflow: WorkflowId,
-    given: Annotated[
-        str | None, typer.Option("--input", help="JSON, or @FILE to read it from a file.")
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the execution ends.")] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="How many seconds to wait at most.")] = 300,
+    given: Input = None,
+    wait: Wait = False,
+    timeout: Timeout = 300,
     idempotency_key: Annotated[
         str | None, typer.Option(help="A key of your own instead of a random one.")
     ] = None,
@@ -106,7 +104,7 @@ def trigger(
     """Run a workflow now."""
     _check_key(idempotency_key)
     client = api()
-    content = None if given is None else read_input(given)
+    content = None if given is None else read_json("--input", given)
     accepted = client.post(f"{_path(workflow)}/trigger", content, key=idempotency_key)
     if wait:
         wait_for_end(client, accepted["executionId"], timeout, as_json=as_json)

@@ -17,6 +17,10 @@ ANSWER = {
     "id": "x",
     "status": "queued",
     "items": [],
+    "events": [],
+    "why": "It is so.",
+    "checked": 0,
+    "inconsistent": [],
 }
 
 
