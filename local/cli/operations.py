@@ -115,7 +115,8 @@ def resolve(
     if output is not None:
         body["output"] = read_json("--output", output)
     path = f"{execution_path(execution_id)}/actions/{quote(action, safe='')}/resolve"
-    _shown(api(), api().post(path, body), wait=False, timeout=0, as_json=as_json)
+    client = api()
+    _shown(client, client.post(path, body), wait=False, timeout=0, as_json=as_json)
 
 
 def _edited(given: str | None) -> Json:

@@ -99,7 +99,8 @@ async def test_verification_finds_what_is_not_as_it_was_recorded(make_stack: Mak
     await mongo.executions.update_one({"_id": forged}, change)
     await mongo.close()
     assert await get(stack, path, workflowId="honest") == {"checked": 4, "inconsistent": []}
-    checked, wrong, cursor = 0, [], {}
+    checked, wrong = 0, list[Json]()
+    cursor: dict[str, str] = {}
     while True:
         page = await get(stack, path, limit=2, **cursor)
         checked += page["checked"]

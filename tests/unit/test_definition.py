@@ -98,7 +98,7 @@ def test_definitions_that_mean_something_else_are_not_equal(other: dict[str, Any
 
 
 def test_a_compensation_that_sends_a_request_is_written_down_and_read_back() -> None:
-    undoing = [{**HTTP, "id": "undo", "headers": {"X-Undo": "yes"}}]
+    undoing: Any = [{**HTTP, "id": "undo", "headers": {"X-Undo": "yes"}}]
     one = CATALOGUE.parse({**EXAMPLE, "actions": [{**HTTP, "compensate": undoing}]})
     assert CATALOGUE.restore_text(definition_text(one)) == one
     assert CATALOGUE.restore(normalised(one)) == one

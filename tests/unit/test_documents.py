@@ -18,7 +18,14 @@ from local.supervisor import SupervisorSettings
 from runner_svc.settings import RunnerSettings
 from scheduler_svc.settings import SchedulerSettings
 from shared.domain.durations import format_duration
-from shared.domain.execution import ErrorCategory, Status
+from shared.domain.execution import (
+    ActionStatus,
+    ErrorCategory,
+    EventType,
+    SkippedBecause,
+    SkipReason,
+    Status,
+)
 from shared.runtime.settings import ServiceSettings
 from tests.support import asyncapi
 from tests.support.servers import ROOT
@@ -116,6 +123,18 @@ def test_every_room_is_on_the_map() -> None:
 def test_every_status_and_error_category_is_in_the_glossary() -> None:
     for word in [*Status, *ErrorCategory]:
         assert f"| `{word.value}` |" in GLOSSARY, word
+
+
+def test_the_glossary_knows_every_word_of_an_execution_and_no_other() -> None:
+    def first_column(heading: str) -> set[str]:
+        section = GLOSSARY.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        return set(re.findall(r"^\| `([a-z.-]+)` \|", section, re.MULTILINE))
+
+    assert first_column("Status of an execution") == {*Status}
+    assert first_column("Status of an action, or of an item") == {*ActionStatus}
+    assert first_column("Events of a history") == {*EventType}
+    assert first_column("Why something was skipped") == {*SkipReason, *SkippedBecause}
+    assert first_column("Categories of errors") == {*ErrorCategory}
 
 
 def test_the_asyncapi_text_is_what_the_models_say() -> None:

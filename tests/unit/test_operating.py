@@ -20,7 +20,7 @@ from shared.domain.outcomes import Uncertain
 from shared.ports.bus import ExecutionCancelled
 from shared.ports.executions import Change, RecordOutcome
 from tests.support.builders import TENANT
-from tests.unit.desk import Desk, log, undone
+from tests.unit.desk import Desk, Json, log, undone
 
 LOST = Uncertain("the connection broke")
 
@@ -100,7 +100,7 @@ async def test_cancelling_undoes_what_the_pinned_version_did_not_the_present_one
     await desk.create(undone("a"), log("b"))
     execution_id = await desk.triggered()
     await desk.run(execution_id, {"b": LOST})
-    plain = {"trigger": {"type": "manual"}, "actions": [log("a"), log("b")]}
+    plain: Json = {"trigger": {"type": "manual"}, "actions": [log("a"), log("b")]}
     await desk.define.replace(TENANT, "hello", plain, None)
     assert (await desk.cancel(TENANT, execution_id)).ending is not None
 

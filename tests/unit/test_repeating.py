@@ -1,6 +1,7 @@
 """Replays and reruns: what they reuse, what guards them, and inputs held against their schema."""
 
 import pytest
+from pydantic import JsonValue
 
 from shared.domain.errors import (
     Conflict,
@@ -13,7 +14,7 @@ from shared.domain.errors import (
 from shared.domain.execution import EventType, Execution, Origin, Status
 from shared.domain.fold import differences
 from tests.support.builders import TENANT
-from tests.unit.desk import Desk, log
+from tests.unit.desk import Desk, Json, log
 from workflows_svc.use_cases.repeat import Edited
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -79,7 +80,7 @@ async def test_an_edited_input_takes_the_place_of_the_old_one(
 
 async def test_the_pinned_version_is_repeated_not_the_present_one(desk: Desk) -> None:
     first = await completed(desk)
-    other = {"trigger": {"type": "manual"}, "actions": [log("z")]}
+    other: Json = {"trigger": {"type": "manual"}, "actions": [log("z")]}
     await desk.define.replace(TENANT, "hello", other, None)
     again, _ = await repeat(desk, first, "b")
     assert again.version == 1
@@ -156,7 +157,8 @@ async def test_a_key_stands_for_one_request_only(desk: Desk) -> None:
 
 async def test_inputs_are_held_against_the_schema_of_the_version_that_runs(desk: Desk) -> None:
     await desk.create(log("a"), inputSchema=SCHEMA)
-    for given, pointer in ((None, ""), ({"n": "x"}, "/n")):
+    wrong: list[tuple[JsonValue, str]] = [(None, ""), ({"n": "x"}, "/n")]
+    for given, pointer in wrong:
         with pytest.raises(InvalidInput) as refused:
             await desk.trigger(TENANT, "hello", given, None)
         assert pointers(refused) == [pointer]
@@ -164,7 +166,7 @@ async def test_inputs_are_held_against_the_schema_of_the_version_that_runs(desk:
     with pytest.raises(InvalidInput) as refused:
         await repeat(desk, first, "a", Edited({"n": "x"}))
     assert pointers(refused) == ["/input/n"]
-    loose = {"trigger": {"type": "manual"}, "actions": [log("a")]}
+    loose: Json = {"trigger": {"type": "manual"}, "actions": [log("a")]}
     await desk.define.replace(TENANT, "hello", loose, None)
     with pytest.raises(InvalidInput):
         await repeat(desk, first, edited=Edited({}))
@@ -177,7 +179,7 @@ async def test_inputs_are_held_against_the_schema_of_the_version_that_runs(desk:
 async def test_what_a_key_started_is_told_although_the_schema_changed(desk: Desk) -> None:
     await desk.create(log("a"))
     one, _ = await desk.trigger(TENANT, "hello", {}, "k")
-    strict = {"trigger": {"type": "manual"}, "actions": [log("a")], "inputSchema": SCHEMA}
+    strict: Json = {"trigger": {"type": "manual"}, "actions": [log("a")], "inputSchema": SCHEMA}
     await desk.define.replace(TENANT, "hello", strict, None)
     assert await desk.trigger(TENANT, "hello", {}, "k") == (one, True)
     with pytest.raises(InvalidInput):
@@ -196,7 +198,7 @@ async def test_a_definition_with_a_broken_input_schema_is_refused(desk: Desk) ->
         await desk.create(log("a"), inputSchema={"properties": {"n": {"type": "number?"}}})
     assert pointers(refused) == ["/inputSchema/properties/n/type"]
     await desk.create(log("a"))
-    document = {
+    document: Json = {
         "trigger": {"type": "manual"},
         "actions": [log("a")],
         "inputSchema": {"$ref": "http://169.254.169.254/latest"},

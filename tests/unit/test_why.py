@@ -198,8 +198,9 @@ def test_a_compensation_is_named_with_the_failure_that_led_to_it() -> None:
             ]
         )
     )
-    execution = suspended(Status.PENDING, a=DONE, b=DONE, **{"undo-b": backoff()})
-    found = why(saga, replace(execution, ending=ENDING), NOW)
+    actions = {"a": DONE, "b": DONE, "undo-b": backoff()}
+    execution = replace(suspended(Status.PENDING), actions=actions, ending=ENDING)
+    found = why(saga, execution, NOW)
     assert found.sentence == (
         "What 'b', 'a' did is being undone, because HTTP 500, recoverable: 'undo-b' failed "
         "(HTTP 500, recoverable) at attempt 1; it is retried at 2026-01-01T00:01:00.000Z, "
