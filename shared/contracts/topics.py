@@ -25,6 +25,11 @@ class Topics:
         return f"{self.prefix}notices"
 
     @property
+    def events(self) -> str:
+        """Lifecycle events of executions, for anyone; the key is the workflow id."""
+        return f"{self.prefix}execution-events"
+
+    @property
     def group(self) -> str:
         """The consumer group of the runners."""
         return f"{self.prefix}runners"

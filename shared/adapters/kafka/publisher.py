@@ -1,4 +1,4 @@
-"""Sending to Kafka: requests, notices and dead letters over one producer."""
+"""Sending to Kafka: requests, notices, lifecycle events and dead letters over one producer."""
 
 import asyncio
 import uuid
@@ -9,19 +9,23 @@ from datetime import timedelta
 import structlog
 from aiokafka import AIOKafkaProducer
 
+from shared.adapters.kafka.batches import send_keyed
 from shared.adapters.kafka.errors import translated
 from shared.adapters.kafka.settings import KafkaSettings, milliseconds
 from shared.adapters.kafka.topics import TopicKeeper
+from shared.contracts.lifecycle import encode_event
 from shared.contracts.notices import encode_notice
 from shared.contracts.requests import encode_request
 from shared.domain.errors import Unavailable
 from shared.domain.instants import format_instant
+from shared.domain.lifecycle import LifecycleEvent
 from shared.ports.bus import ExecutionRequest, Notice, Record
 from shared.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
 
 _RECONNECT = timedelta(milliseconds=500)
+_BATCH_BYTES = 2**18
 _Message = tuple[bytes | None, bytes]
 
 
@@ -93,6 +97,11 @@ class KafkaPublisher:
         ]
         await self._send(self._topics.notices, messages)
 
+    async def publish_events(self, events: Sequence[LifecycleEvent]) -> None:
+        """See EventPublisher.publish_events."""
+        messages = [(event.execution.workflow_id.encode(), encode_event(event)) for event in events]
+        await send_keyed(self._connected(), self._topics.events, messages)
+
     async def dead_letter(self, record: Record, reason: str) -> None:
         """See RecordPublisher.dead_letter."""
         headers = [
@@ -137,6 +146,7 @@ class KafkaPublisher:
             acks="all",
             enable_idempotence=self._settings.idempotent,
             linger_ms=0,
+            max_batch_size=_BATCH_BYTES,
             max_request_size=2 * 2**20,
             metadata_max_age_ms=10 * milliseconds(self._settings.watch_interval),
         )

@@ -57,6 +57,7 @@ class TopicKeeper:
             names.requests: self._settings.partitions,
             names.dead_letters: 1,
             names.notices: 1,
+            names.events: self._settings.partitions,
         }
         have = await self._partitions(admin, list(wanted))
         missing = [name for name in wanted if not have.get(name)]

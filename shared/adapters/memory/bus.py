@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+from shared.contracts.lifecycle import encode_event
 from shared.contracts.notices import decode_notice, encode_notice
 from shared.contracts.requests import decode_request, encode_request
 from shared.contracts.topics import Topics
+from shared.domain.lifecycle import LifecycleEvent
 from shared.ports.bus import Delivery, ExecutionRequest, Notice, Record
 from shared.ports.clock import Clock
 
@@ -26,6 +28,7 @@ class MemoryBus:
     def __init__(self, clock: Clock, topics: Topics | None = None) -> None:
         self.topics = topics or Topics()
         self.dead_letters: list[tuple[Record, str]] = []
+        self.events: list[tuple[bytes, bytes]] = []
         self._clock = clock
         self._pending: deque[Record] = deque()
         self._listeners: list[asyncio.Queue[Notice]] = []
@@ -52,6 +55,10 @@ class MemoryBus:
             for listener in self._listeners:
                 if sent is not None:
                     listener.put_nowait(sent)
+
+    async def publish_events(self, events: Sequence[LifecycleEvent]) -> None:
+        """See EventPublisher.publish_events. They lie in `events`, as key and value."""
+        self.events += [(e.execution.workflow_id.encode(), encode_event(e)) for e in events]
 
     async def dead_letter(self, record: Record, reason: str) -> None:
         """See RecordPublisher.dead_letter."""
