@@ -1,8 +1,8 @@
 """Executions in memory: the reference for what the contract means, and a fast stand-in."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.execution import UNFINISHED, EventType, Execution, Lease
 from shared.domain.storable import MAX_DOCUMENT, problems_in, size_of
@@ -136,6 +136,13 @@ class MemoryExecutions:
     async def orphans(self) -> int:
         """See ExecutionRepository.orphans."""
         return sum(e.status in UNFINISHED and e.wake_at is None for e in self._by_id.values())
+
+    async def touched(
+        self, since: datetime, shortest_retention: timedelta
+    ) -> AsyncIterator[Sequence[Execution]]:
+        """See ExecutionArchive.touched."""
+        _ = shortest_retention
+        yield [e for e in self._by_id.values() if any(event.at >= since for event in e.history)]
 
     def _put(self, execution: Execution) -> None:
         before = self._by_id.get(execution.id)

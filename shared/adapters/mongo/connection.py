@@ -25,6 +25,7 @@ from shared.adapters.mongo.documents import (
     ACTIVE_KEY_INDEX,
     DOCUMENTS,
     DeadLetterDocument,
+    EventPublisherDocument,
     ExecutionDocument,
     MemberDocument,
     VersionDocument,
@@ -97,6 +98,11 @@ class MongoConnection:
     def members(self) -> AsyncCollection[Raw]:
         """The collection of live schedulers, with naive instants."""
         return self._collection(MemberDocument.Settings.name)
+
+    @property
+    def event_publishers(self) -> AsyncCollection[Raw]:
+        """The collection of watermarks, with naive instants."""
+        return self._collection(EventPublisherDocument.Settings.name)
 
     def _collection(self, name: str) -> AsyncCollection[Raw]:
         """The driver makes instants aware in Python, 2 µs each; as naive ones they cost nothing."""

@@ -205,6 +205,24 @@ class MemberDocument(Document):
         ]
 
 
+class EventPublisherDocument(Document):
+    """How far one process has published what it recorded, and until when that holds."""
+
+    model_config = _CONFIG
+
+    id: Annotated[str, Field(alias="_id")]  # type: ignore[assignment]
+    published_until: datetime
+    beat_until: datetime
+    revision: int
+    retention: Annotated[int, Field(description="In milliseconds.")]
+
+    class Settings:
+        """Collection and indexes."""
+
+        name = "event_publishers"
+        indexes: ClassVar = [IndexModel([("beatUntil", ASCENDING)], name="lapsed")]
+
+
 DOCUMENTS: Final = (
     WorkflowDocument,
     VersionDocument,
@@ -212,4 +230,5 @@ DOCUMENTS: Final = (
     HistoryChunkDocument,
     DeadLetterDocument,
     MemberDocument,
+    EventPublisherDocument,
 )
