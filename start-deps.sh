@@ -111,6 +111,7 @@ create_topic() {
 create_topics() {
   create_topic execution-requests 4
   create_topic execution-requests.dlq 1
+  create_topic execution-events 4
   create_topic notices 1
 }
 

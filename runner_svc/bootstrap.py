@@ -33,15 +33,21 @@ from runner_svc.worker.intake import Intake
 from runner_svc.worker.renewal import CancellationListener, Renewal
 from shared.adapters.cel.language import CelLanguage
 from shared.adapters.kafka.subscriber import KafkaNoticeSubscriber, KafkaRequestSubscriber
-from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
-from shared.bootstrap import Dependencies, connected, installed_actions, kafka_settings
+from shared.bootstrap import (
+    Dependencies,
+    connected,
+    installed_actions,
+    kafka_settings,
+    published_executions,
+)
 from shared.contracts.topics import Topics
 from shared.domain.actions import HTTP_REQUEST, KAFKA_PUBLISH, MONGODB
 from shared.domain.errors import Misconfigured
 from shared.ports.actions import Action
 from shared.ports.bus import ExecutionRequest, Notice
+from shared.ports.executions import ExecutionRepository
 from shared.runtime.health import Health, health_router
 from shared.runtime.lifecycle import serve
 from shared.runtime.outbox import Outbox
@@ -75,7 +81,8 @@ async def run(settings: RunnerSettings) -> None:
     async def work(stop: asyncio.Event) -> None:
         async with (
             connected(settings, SERVICE, health, stop) as dependencies,
-            _runner(settings, dependencies, metrics, health, stop) as runner,
+            published_executions(settings, dependencies, registry) as executions,
+            _runner(settings, dependencies, executions, metrics, health, stop) as runner,
         ):
             health.started()
             async with asyncio.TaskGroup() as group:
@@ -105,6 +112,7 @@ async def _drain(runner: Runner, settings: RunnerSettings) -> None:
 async def _runner(
     settings: RunnerSettings,
     dependencies: Dependencies,
+    executions: ExecutionRepository,
     metrics: RunnerMetrics,
     health: Health,
     stop: asyncio.Event,
@@ -118,12 +126,15 @@ async def _runner(
         notices = KafkaNoticeSubscriber(kafka)
         stack.push_async_callback(notices.close)
         health.depends_on("runners' group", subscriber.check)
-        yield _assemble(settings, dependencies, metrics, registry, subscriber, notices, stop)
+        yield _assemble(
+            settings, dependencies, executions, metrics, registry, subscriber, notices, stop
+        )
 
 
-def _assemble(
+def _assemble(  # noqa: PLR0913 - it is where everything meets
     settings: RunnerSettings,
     dependencies: Dependencies,
+    executions: ExecutionRepository,
     metrics: RunnerMetrics,
     registry: ActionRegistry,
     subscriber: KafkaRequestSubscriber,
@@ -132,7 +143,6 @@ def _assemble(
 ) -> Runner:
     clock, mongo, publisher = dependencies.clock, dependencies.mongo, dependencies.publisher
     timing, owner = settings.timing, f"{socket.gethostname()}/{uuid.uuid4().hex[:12]}"
-    executions = MongoExecutions(mongo.executions)
     recorder = Recorder(executions, metrics, settings.runner_batch)
     in_flight = InFlight(settings.runner_concurrency, metrics.in_flight)
     wakes: Outbox[Notice] = Outbox("notices", publisher.announce, metrics.dropped_wakeups)

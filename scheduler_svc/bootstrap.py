@@ -10,18 +10,27 @@ from typing import Final
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from scheduler_svc.event_watch import EventWatch
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.settings import SchedulerSettings
 from scheduler_svc.ticker import NoticeListener, Ticker
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.republish import RepublishEvents
 from scheduler_svc.use_cases.share import ShareWork
 from scheduler_svc.use_cases.sweep import SweepExecutions
 from shared.adapters.kafka.subscriber import KafkaNoticeSubscriber
-from shared.adapters.mongo.executions import MongoExecutions
+from shared.adapters.mongo.lifecycle import MongoArchive, MongoWatermarks
 from shared.adapters.mongo.operations import MongoMembers
 from shared.adapters.mongo.workflows import MongoWorkflows
-from shared.bootstrap import Dependencies, connected, installed_catalogue, kafka_settings
+from shared.bootstrap import (
+    Dependencies,
+    connected,
+    installed_catalogue,
+    kafka_settings,
+    published_executions,
+)
 from shared.domain.errors import Unavailable
+from shared.ports.executions import ExecutionRepository
 from shared.runtime.health import Health, health_router
 from shared.runtime.lifecycle import serve
 
@@ -41,26 +50,31 @@ async def run(settings: SchedulerSettings) -> None:
     async def work(stop: asyncio.Event) -> None:
         async with (
             connected(settings, SERVICE, health, stop) as dependencies,
-            _ticker(settings, dependencies, metrics) as ticker,
+            published_executions(settings, dependencies, registry) as executions,
+            _ticker(settings, dependencies, executions, metrics) as ticker,
             _listener(settings, ticker) as listener,
         ):
             health.started()
             async with asyncio.TaskGroup() as group:
-                listening = group.create_task(listener.run())
+                watch = _event_watch(settings, dependencies, metrics)
+                background = [group.create_task(part.run()) for part in (listener, watch)]
                 await ticker.run(stop)
-                listening.cancel()
+                for task in background:
+                    task.cancel()
 
     await serve(app, settings.host, settings.port, work)
 
 
 @asynccontextmanager
 async def _ticker(
-    settings: SchedulerSettings, dependencies: Dependencies, metrics: SchedulerMetrics
+    settings: SchedulerSettings,
+    dependencies: Dependencies,
+    executions: ExecutionRepository,
+    metrics: SchedulerMetrics,
 ) -> AsyncIterator[Ticker]:
     clock, mongo, publisher = dependencies.clock, dependencies.mongo, dependencies.publisher
     catalogue = installed_catalogue()
     workflows = MongoWorkflows(mongo, catalogue)
-    executions = MongoExecutions(mongo.executions)
     name = f"{socket.gethostname()}/{uuid.uuid4().hex[:12]}"
     lease = settings.poll_interval * _MEMBER_LEASE_POLLS
     share = ShareWork(
@@ -84,6 +98,20 @@ async def _ticker(
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await share.leave()
+
+
+def _event_watch(
+    settings: SchedulerSettings, dependencies: Dependencies, metrics: SchedulerMetrics
+) -> EventWatch:
+    clock, mongo = dependencies.clock, dependencies.mongo
+    republish = RepublishEvents(
+        MongoWatermarks(mongo),
+        MongoArchive(mongo.executions),
+        dependencies.publisher,
+        clock,
+        metrics,
+    )
+    return EventWatch(republish, clock, settings.poll_interval)
 
 
 @asynccontextmanager

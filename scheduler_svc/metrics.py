@@ -38,3 +38,8 @@ class SchedulerMetrics:
         )
         self.members = Gauge("scheduler_members", "Live schedulers.", registry=registry)
         self.shards = Gauge("scheduler_shards", "Shards this scheduler handles.", registry=registry)
+        self.republished = Counter(
+            "execution_events_republished",
+            "Lifecycle events sent from storage, after a crash or a long absence of Kafka.",
+            registry=registry,
+        )

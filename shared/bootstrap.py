@@ -1,6 +1,8 @@
 """The wiring that all services share: the clock, MongoDB and the way to Kafka."""
 
 import asyncio
+import socket
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -8,21 +10,29 @@ from datetime import timedelta
 from importlib.metadata import entry_points
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from shared.adapters.kafka.publisher import KafkaPublisher
 from shared.adapters.kafka.settings import KafkaSettings
 from shared.adapters.mongo.connection import MongoConnection, MongoSettings
+from shared.adapters.mongo.executions import MongoExecutions
+from shared.adapters.mongo.lifecycle import MongoWatermarks
 from shared.adapters.system.clock import SystemClock
 from shared.contracts.topics import Topics
 from shared.domain.actions import BUILT_IN_ACTIONS
 from shared.domain.catalogue import ActionCatalogue
 from shared.domain.errors import Misconfigured, Unavailable
 from shared.ports.actions import ENTRY_POINT_GROUP, Action
+from shared.ports.executions import ExecutionRepository
 from shared.runtime.connecting import until_available
+from shared.runtime.event_journal import EventJournal
+from shared.runtime.event_metrics import EventMetrics
 from shared.runtime.health import Health
+from shared.runtime.publishing_executions import PublishingExecutions
 from shared.runtime.settings import ServiceSettings
 
 _CLOCK_INTERVAL = timedelta(seconds=60)
+_GOODBYE_SECONDS = 2
 log = structlog.get_logger(__name__)
 
 
@@ -64,6 +74,34 @@ async def connected(
         with suppress(Unavailable):
             await publisher.close()
         await mongo.close()
+
+
+@asynccontextmanager
+async def published_executions(
+    settings: ServiceSettings, dependencies: Dependencies, registry: CollectorRegistry
+) -> AsyncIterator[ExecutionRepository]:
+    """Give the repository of executions, which publishes what happens to them, if so set."""
+    executions = MongoExecutions(dependencies.mongo.executions)
+    if not settings.execution_events:
+        yield executions
+        return
+    journal = EventJournal(
+        dependencies.publisher,
+        MongoWatermarks(dependencies.mongo),
+        dependencies.clock,
+        EventMetrics(registry),
+        f"{socket.gethostname()}/{uuid.uuid4().hex}",
+        settings.retention,
+    )
+    publishing = asyncio.create_task(journal.run(), name="events")
+    try:
+        yield PublishingExecutions(executions, journal)
+    finally:
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await journal.close()
 
 
 def mongo_settings(settings: ServiceSettings) -> MongoSettings:

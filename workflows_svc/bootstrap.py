@@ -9,12 +9,17 @@ from prometheus_client import CollectorRegistry, Counter
 
 from shared.adapters.cel.language import CelLanguage
 from shared.adapters.json_schema.validator import JsonSchemaValidator
-from shared.adapters.mongo.executions import MongoExecutions
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
-from shared.bootstrap import Dependencies, connected, installed_catalogue
+from shared.bootstrap import (
+    Dependencies,
+    connected,
+    installed_catalogue,
+    published_executions,
+)
 from shared.domain.catalogue import ActionCatalogue
 from shared.ports.bus import ExecutionRequest, Notice
+from shared.ports.executions import ExecutionRepository
 from shared.runtime.health import Health
 from shared.runtime.lifecycle import serve
 from shared.runtime.outbox import Outbox
@@ -45,16 +50,22 @@ async def run(settings: WorkflowsSettings) -> None:
     app = create_app(health, registry, catalogue, settings.body_limit)
 
     async def work(stop: asyncio.Event) -> None:
-        async with connected(settings, SERVICE, health, stop) as dependencies:
-            await _serve_requests(app, settings, dependencies, catalogue, registry, health, stop)
+        async with (
+            connected(settings, SERVICE, health, stop) as dependencies,
+            published_executions(settings, dependencies, registry) as executions,
+        ):
+            await _serve_requests(
+                app, settings, dependencies, executions, catalogue, registry, health, stop
+            )
 
     await serve(app, settings.host, settings.port, work)
 
 
-async def _serve_requests(
+async def _serve_requests(  # noqa: PLR0913 - it is where everything meets
     app: FastAPI,
     settings: WorkflowsSettings,
     dependencies: Dependencies,
+    executions: ExecutionRepository,
     catalogue: ActionCatalogue,
     registry: CollectorRegistry,
     health: Health,
@@ -69,7 +80,7 @@ async def _serve_requests(
     requests: Outbox[ExecutionRequest] = Outbox("requests", publisher.publish, dropped)
     notices: Outbox[Notice] = Outbox("notices", publisher.announce, dropped)
     senders = [asyncio.create_task(outbox.run()) for outbox in (requests, notices)]
-    app.state.services = _services(settings, dependencies, catalogue, requests, notices)
+    app.state.services = _services(settings, dependencies, executions, catalogue, requests, notices)
     health.started()
     await stop.wait()
     app.state.services = None
@@ -85,13 +96,13 @@ async def _serve_requests(
 def _services(
     settings: WorkflowsSettings,
     dependencies: Dependencies,
+    executions: ExecutionRepository,
     catalogue: ActionCatalogue,
     requests: Outbox[ExecutionRequest],
     notices: Outbox[Notice],
 ) -> Services:
     clock, mongo = dependencies.clock, dependencies.mongo
     workflows = MongoWorkflows(mongo, catalogue)
-    executions = MongoExecutions(mongo.executions)
     timing = settings.timing
     inputs, pinned = JsonSchemaValidator(), Pinned(workflows, executions)
     change, start = ChangeExecution(pinned), StartExecution(pinned, inputs, requests.put)

@@ -74,7 +74,10 @@ class ServiceSettings(BaseSettings):
     ] = ""
     kafka_partitions: Annotated[
         Count,
-        Field(description="Partitions of `execution-requests`: at most so many runners share it."),
+        Field(
+            description="Partitions of `execution-requests` (at most so many runners share it) "
+            "and of `execution-events`."
+        ),
     ] = 4
     kafka_replication_factor: Annotated[Count, Field(description="Replicas of each topic.")] = 1
     kafka_idempotent_producer: Annotated[
@@ -101,6 +104,10 @@ class ServiceSettings(BaseSettings):
     kafka_ssl_ca_file: Annotated[
         Path | None, Field(description="Certificates to trust, instead of the system's.")
     ] = None
+
+    execution_events: Annotated[
+        bool, Field(description="Publish lifecycle events on the topic `execution-events`.")
+    ] = True
 
     expression_env: Annotated[
         str,
