@@ -1,0 +1,60 @@
+"""A subscriber as anybody might write one: a plain consumer of the topic of lifecycle events."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+from shared.contracts.lifecycle import ExecutionEvent
+from tests.support.waiting import eventually
+
+
+@dataclass
+class EventTap:
+    """Reads a topic from its beginning and keeps every message."""
+
+    consumer: AIOKafkaConsumer
+    records: list["ConsumerRecord[bytes, bytes]"] = field(default_factory=list)
+
+    async def read(self) -> list[ExecutionEvent]:
+        """Return everything that came so far, each message checked against its schema."""
+        batches = await self.consumer.getmany(timeout_ms=100)
+        self.records += [record for part in batches.values() for record in part]
+        return [ExecutionEvent.model_validate_json(r.value or b"") for r in self.records]
+
+    async def of(self, execution_id: str) -> list[ExecutionEvent]:
+        """Return the events of one execution, repeats dropped, as a subscriber orders them."""
+        found = {e.id: e for e in await self.read() if e.subject == execution_id}
+        return sorted(found.values(), key=lambda event: event.data.seq)
+
+    async def milestones(self, execution_id: str) -> list[str]:
+        """Return what happened to an execution, by the last part of the type."""
+        return [event.type.split(".")[2] for event in await self.of(execution_id)]
+
+    async def ends(self, execution_id: str, within: float = 40) -> list[str]:
+        """Wait for the event that ends an execution; return all of its milestones."""
+        ends = {"completed", "failed", "cancelled", "skipped"}
+        await eventually(
+            lambda: self.milestones(execution_id),
+            ends.intersection,
+            within=within,
+        )
+        return await self.milestones(execution_id)
+
+    def decoded(self) -> list[dict[str, Any]]:
+        """Return what came so far as plain JSON."""
+        return [json.loads(record.value or b"") for record in self.records]
+
+
+@asynccontextmanager
+async def event_tap(servers: str, topic: str) -> AsyncIterator[EventTap]:
+    """Subscribe to a topic from its beginning."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        yield EventTap(consumer)
+    finally:
+        await consumer.stop()
