@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from shared.contracts.lifecycle import ExecutionEvent
 from shared.contracts.notices import (
     ExecutionCancelledEvent,
     ExecutionWakesEvent,
@@ -38,8 +39,10 @@ def document() -> dict[str, Any]:
             "title": "Workflow automation: messages",
             "version": "1",
             "description": (
-                "Kafka carries wake-up calls; the truth is in MongoDB. Every message may be lost, "
-                "doubled or late. Messages are CloudEvents 1.0 in structured JSON mode; the type "
+                "Kafka carries wake-up calls, which may be lost, doubled or late, and lifecycle "
+                "events for anyone to subscribe to, which come at least once. The truth is in "
+                "MongoDB. "
+                "Messages are CloudEvents 1.0 in structured JSON mode; the type "
                 "ends in the version of the data. KAFKA_TOPIC_PREFIX is put before every address."
             ),
         },
@@ -57,6 +60,12 @@ def document() -> dict[str, Any]:
                 "unchanged. The record that counts is in MongoDB (`/dead-letters`).",
                 "messages": {"deadLetter": {"title": "Dead letter", "headers": _RECORD_HEADERS}},
             },
+            "executionEvents": {
+                "address": topics.events,
+                "description": "What becomes of executions, at least once, also across crashes. "
+                "The key is the workflow id.",
+                "messages": {"executionEvent": _message(ExecutionEvent)},
+            },
             "notices": {
                 "address": topics.notices,
                 "description": "Hints for every scheduler and runner. Losing one costs time only.",
@@ -67,6 +76,9 @@ def document() -> dict[str, Any]:
             "sendExecutionRequest": _operation("send", "executionRequests", "workflows, scheduler"),
             "receiveExecutionRequest": _operation("receive", "executionRequests", "runner"),
             "sendDeadLetter": _operation("send", "deadLetters", "runner"),
+            "sendExecutionEvent": _operation(
+                "send", "executionEvents", "workflows, scheduler, runner"
+            ),
             "sendNotice": _operation("send", "notices", "workflows, runner"),
             "receiveNotice": _operation("receive", "notices", "scheduler, runner"),
         },
@@ -95,7 +107,8 @@ def _message(model: type[BaseModel], event_type: str | None = None) -> dict[str,
     payload = _inlined(model.model_json_schema(mode="serialization"))
     if event_type:
         payload["properties"]["type"]["const"] = event_type
-    return {"title": model.__name__, "summary": payload.pop("description"), "payload": payload}
+    summary = " ".join(payload.pop("description").split())
+    return {"title": model.__name__, "summary": summary, "payload": payload}
 
 
 def _name(model: type[BaseModel]) -> str:
