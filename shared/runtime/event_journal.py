@@ -69,7 +69,7 @@ class EventJournal:
         number = self._ledger.open(earliest)
         try:
             while not self._covers(earliest):
-                await self._give_word()
+                await self._give_word(unless=earliest)
         except BaseException:
             self._ledger.published(number)
             raise
@@ -177,10 +177,16 @@ class EventJournal:
                 await self.beat()
             except Unavailable as error:
                 log.debug("events.no_word", why=error.reason)
+            except Exception:
+                # Whoever records gives the word then, and meets the error, too.
+                log.exception("events.beat_failed")
             await self._clock.sleep_until(self._clock.now() + BEAT)
 
-    async def _give_word(self, length: timedelta = WORD) -> None:
+    async def _give_word(self, length: timedelta = WORD, *, unless: datetime | None = None) -> None:
+        """Store a new word, unless another call has just stored one that covers an instant."""
         async with self._saving:
+            if unless is not None and self._covers(unless):
+                return
             self._revision += 1
             now = self._clock.now()
             until = self._ledger.published_until(now)

@@ -95,6 +95,32 @@ async def test_what_is_recorded_late_moves_the_word_back_first(clock: ManualCloc
     assert made.mark.published_until == clock.now() - LAG
 
 
+async def test_many_that_wait_for_a_word_are_served_by_one(clock: ManualClock) -> None:
+    made = writer(clock)
+    adding = [made.executions.add([queued(f"{n}", f"w{n}")]) for n in range(20)]
+    await asyncio.gather(*adding)
+    assert made.marks.saved == 1
+
+
+async def test_the_beat_outlives_an_error(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = writer(clock)
+
+    async def refused(_: object) -> None:
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(made.marks, "save", refused)
+    running = asyncio.create_task(made.journal.run())
+    await clock.advance(2 * SECOND)
+    monkeypatch.undo()
+    await clock.advance(2 * SECOND)
+    assert made.mark.beat_until > clock.now()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_a_word_that_may_have_arrived_binds(clock: ManualClock) -> None:
     made = writer(clock)
     await made.journal.beat()
