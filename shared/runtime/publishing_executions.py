@@ -26,6 +26,7 @@ class PublishingExecutions:
         self.postpone = executions.postpone
         self.get = executions.get
         self.find = executions.find
+        self.find_whole = executions.find_whole
         self.active = executions.active
         self.orphans = executions.orphans
 

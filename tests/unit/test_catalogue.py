@@ -124,7 +124,7 @@ def test_the_schema_is_valid_and_accepts_what_is_accepted() -> None:
     validator = Draft202012Validator(schema)
     for document in (EXAMPLE, TEMPLATED, normalised(CATALOGUE.parse(RICH))):
         assert list(validator.iter_errors(document)) == []
-        assert CATALOGUE.parse(document)
+        assert CATALOGUE.parse(document).workflow_id == document["workflowId"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.api import workflow_view
 from shared.domain.secrets import Redactor
+from tests.support.builders import workflow
 
 # A secret that has the character of the mark can come about anew next to a mark.
 VALUES = st.text(
@@ -23,7 +24,6 @@ NESTED = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(AROUND, inner, max_size=3),
     max_leaves=6,
 )
-from tests.support.builders import workflow
 
 
 def _json_text(text: str, *, ascii_only: bool = True) -> str:
