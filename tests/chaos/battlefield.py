@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,9 +15,12 @@ import httpx
 from local.mongod import EmbeddedMongo
 from shared.adapters.mongo.connection import MongoConnection, MongoSettings
 from shared.adapters.mongo.executions import MongoExecutions
+from shared.adapters.mongo.lifecycle import MongoArchive
 from shared.adapters.system.clock import SystemClock
 from shared.domain.catalogue import ActionCatalogue, ActionSpec
+from shared.domain.lifecycle import lifecycle_of
 from tests.support.builders import TENANT
+from tests.support.event_tap import EventTap, event_tap
 from tests.support.journal import Journal
 from tests.support.load import add_due_workflows
 from tests.support.own_servers import OwnBroker, own_broker, own_mongo
@@ -28,6 +31,7 @@ from tests.support.waiting import eventually
 DUE_AT_ONCE: Final = 20_000
 BY_HAND: Final = 20
 _LEAD: Final = timedelta(seconds=2)
+_RETENTION: Final = timedelta(days=30)
 _SETTINGS: Final = {
     "POLL_INTERVAL": "1s",
     "LEASE": "8s",
@@ -127,6 +131,22 @@ class Battlefield:
         return {
             document["_id"]: document["finishedAt"].replace(tzinfo=UTC).timestamp()
             async for document in cursor
+        }
+
+    def subscribed(self) -> AbstractAsyncContextManager[EventTap]:
+        """Subscribe to the lifecycle events from now on."""
+        topic = f"{self.stack.env['KAFKA_TOPIC_PREFIX']}execution-events"
+        return event_tap(self.broker.address, topic, start="latest")
+
+    async def lifecycle(self, due: datetime) -> set[str]:
+        """Return the ids of all lifecycle events since the start of a wave, by the histories."""
+        since = due - _LEAD
+        archive = MongoArchive(self.mongo.executions)
+        return {
+            event.id
+            async for page in archive.touched(since, _RETENTION)
+            for execution in page
+            for event in lifecycle_of(execution, since)
         }
 
     async def orphans(self) -> int:

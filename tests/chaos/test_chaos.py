@@ -1,7 +1,8 @@
 """Every process and server is struck down in the middle of 20,000 executions that fell due at once.
 
 Whatever is struck: every execution ends, none runs again after its success was
-recorded, no workflow stays busy, and no execution is left without a wake-up.
+recorded, no workflow stays busy, no execution is left without a wake-up, and
+every lifecycle event is published.
 """
 
 import asyncio
@@ -74,9 +75,19 @@ STRIKES: dict[str, Callable[[Battlefield], Awaitable[None]]] = {
 MAY_REPEAT_AN_ACTION = {"runner service killed", "MongoDB primary steps down"}
 
 
-@pytest.mark.timeout(240)
+LOSES_WHAT_WAS_PUBLISHED = {"broker killed and wiped"}
+
+
+@pytest.mark.timeout(330)
 @pytest.mark.parametrize("strike", STRIKES)
 async def test_chaos(field: Battlefield, strike: str) -> None:
+    async with field.subscribed() as tap:
+        due = await _survive(field, strike)
+        if strike not in LOSES_WHAT_WAS_PUBLISHED:
+            await tap.hears(await field.lifecycle(due), within=90)
+
+
+async def _survive(field: Battlefield, strike: str) -> datetime:
     due = await field.start_wave()
     clients = asyncio.create_task(field.trigger_by_hand())
     await eventually(
@@ -97,6 +108,7 @@ async def test_chaos(field: Battlefield, strike: str) -> None:
     busy = await field.stack.request("GET", "/workflows", params={"status": "busy"})
     assert busy.json()["items"] == []
     await _check_runs(field, due, may_repeat=strike in MAY_REPEAT_AN_ACTION)
+    return due
 
 
 async def _check_runs(field: Battlefield, due: datetime, *, may_repeat: bool) -> None:

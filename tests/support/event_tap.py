@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from pydantic_core import from_json
 
 from shared.contracts.lifecycle import ExecutionEvent
 from tests.support.waiting import eventually
@@ -44,17 +45,34 @@ class EventTap:
         )
         return await self.milestones(execution_id)
 
+    async def hears(self, ids: set[str], within: float) -> None:
+        """Wait until events with all these ids came; keeps none of the messages."""
+        missing = set(ids)
+
+        async def left() -> int:
+            batches = await self.consumer.getmany(timeout_ms=500)
+            for record in (record for part in batches.values() for record in part):
+                missing.discard(from_json(record.value or b"")["id"])
+            return len(missing)
+
+        try:
+            await eventually(left, lambda count: count == 0, within=within, every=0)
+        except AssertionError as error:
+            raise AssertionError(f"{len(missing)} of {len(ids)}: {sorted(missing)[:5]}") from error
+
     def decoded(self) -> list[dict[str, Any]]:
         """Return what came so far as plain JSON."""
         return [json.loads(record.value or b"") for record in self.records]
 
 
 @asynccontextmanager
-async def event_tap(servers: str, topic: str) -> AsyncIterator[EventTap]:
-    """Subscribe to a topic from its beginning."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
+async def event_tap(servers: str, topic: str, start: str = "earliest") -> AsyncIterator[EventTap]:
+    """Subscribe to a topic from its beginning, or from now on (`latest`)."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset=start)
     await consumer.start()
     try:
+        for partition in consumer.assignment():
+            await consumer.position(partition)
         yield EventTap(consumer)
     finally:
         await consumer.stop()
