@@ -11,6 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from shared.adapters.mongo.connection import MongoConnection, Raw
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import to_execution
+from shared.adapters.mongo.history_chunks import HistoryChunks
 from shared.domain.execution import Execution
 from shared.ports.lifecycle import Watermark
 
@@ -75,6 +76,7 @@ class MongoArchive:
 
     def __init__(self, collection: AsyncCollection[Raw], page: int = PAGE) -> None:
         self._executions = collection
+        self._chunks = HistoryChunks(collection)
         self._page = page
 
     async def touched(
@@ -100,6 +102,8 @@ class MongoArchive:
                     beyond[field]["$lte"] = after = last[0][field]
                 wanted = {**beyond, "history.at": {"$gte": since}}
                 found = await self._executions.find(wanted, _TOLD).to_list()
+                found = await self._chunks.whole(found)
+                found = await self._chunks.whole(found)
             yield [to_execution(raw) for raw in found]
 
 
