@@ -43,10 +43,16 @@ class InFlight:
             if execution_id in self._held:
                 self._held[execution_id][0].lease_until = until
 
-    def abort(self, execution_id: str) -> bool:
-        """Stop working on an execution, unless its outcome is being written; True if stopped."""
+    def abort(self, execution_id: str, token: str | None = None) -> bool:
+        """Stop working on an execution, unless its outcome is being written; True if stopped.
+
+        With a token, only if it is held under that one: a late word means an earlier claim.
+        """
         held = self._held.get(execution_id)
         if held is None or held[0].recording:
+            return False
+        lease = held[0].execution.lease
+        if token is not None and (lease is None or lease.token != token):
             return False
         return held[1].cancel()
 

@@ -70,5 +70,7 @@ class CancellationListener:
 
     def _hear(self, notices: Sequence[Notice]) -> None:
         for notice in notices:
-            if isinstance(notice, ExecutionCancelled) and self.in_flight.abort(notice.execution_id):
+            if not isinstance(notice, ExecutionCancelled):
+                continue
+            if self.in_flight.abort(notice.execution_id, notice.token):
                 log.info("execution.aborted", executionId=notice.execution_id)

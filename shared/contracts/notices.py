@@ -27,9 +27,10 @@ class ExecutionWakesData(Message):
 
 
 class ExecutionCancelledData(Message):
-    """Which execution was cancelled."""
+    """Which execution was cancelled, and the token of the lease that ended with that."""
 
     execution_id: str
+    token: str | None = None
 
 
 class WorkflowChangedEvent(CloudEvent):
@@ -76,7 +77,7 @@ def decode_notice(value: bytes) -> Notice | None:
         case ExecutionWakesEvent(data=data):
             return ExecutionWakes(data.execution_id, data.tenant, data.workflow_id, data.wake_at)
         case ExecutionCancelledEvent(data=data):
-            return ExecutionCancelled(data.execution_id)
+            return ExecutionCancelled(data.execution_id, data.token)
 
 
 def _event(notice: Notice, source: str, now: datetime, event_id: str) -> NoticeEvent:
@@ -112,5 +113,5 @@ def _event(notice: Notice, source: str, now: datetime, event_id: str) -> NoticeE
                 source=source,
                 time=now,
                 subject=notice.execution_id,
-                data=ExecutionCancelledData(execution_id=notice.execution_id),
+                data=ExecutionCancelledData(execution_id=notice.execution_id, token=notice.token),
             )

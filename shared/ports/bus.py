@@ -37,9 +37,13 @@ class ExecutionWakes:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionCancelled:
-    """Tells runners to stop working on an execution."""
+    """Tells the runner that held an execution, under this token, to stop working on it.
+
+    Whoever claims it later, perhaps to undo what it did, is not meant.
+    """
 
     execution_id: str
+    token: str | None = None
 
 
 Notice = WorkflowChanged | ExecutionWakes | ExecutionCancelled

@@ -228,6 +228,7 @@ async def test_every_listener_hears_every_notice_from_its_start_on(bus: Bus) -> 
         WorkflowChanged("default", "w", NOW + SECOND),
         ExecutionWakes("e", "default", "w", NOW),
         ExecutionCancelled("e"),
+        ExecutionCancelled("e", "token"),
     ]
     await bus.publisher.announce(sent)
     for listener in listeners:

@@ -48,7 +48,8 @@ async def test_cancelling_what_has_nothing_to_undo_ends_it_at_once(desk: Desk) -
     await desk.claimed(execution_id)
     cancelled = await desk.cancel(TENANT, execution_id)
     assert cancelled.status is Status.CANCELLED
-    assert desk.notices == [ExecutionCancelled(execution_id)]
+    assert desk.notices == [ExecutionCancelled(execution_id, cancelled.last_token)]
+    assert cancelled.last_token is not None
     assert desk.asked() == []
 
 
@@ -59,7 +60,8 @@ async def test_cancelling_what_did_something_tells_runners_to_stop_and_to_undo(d
     cancelled = await desk.cancel(TENANT, execution_id)
     assert cancelled.status is Status.QUEUED
     assert cancelled.history[-1].type is EventType.CANCEL_REQUESTED
-    assert desk.notices == [ExecutionCancelled(execution_id)]
+    assert desk.notices == [ExecutionCancelled(execution_id, cancelled.last_token)]
+    assert cancelled.last_token is not None
     assert desk.asked() == [execution_id]
     ended = await desk.run(execution_id)
     assert ended.status is Status.CANCELLED

@@ -278,7 +278,8 @@ async def test_a_cancellation_that_is_heard_aborts_at_once() -> None:
     listening = asyncio.ensure_future(CancellationListener(bus.listener(), work.in_flight).run())
     await settle()
     wakes = ExecutionWakes(B.id, TENANT, "wb", NOW)
-    await bus.announce([ExecutionCancelled("unknown"), wakes, ExecutionCancelled(A.id)])
+    late = ExecutionCancelled(B.id, "the token of an earlier claim")
+    await bus.announce([ExecutionCancelled("unknown"), wakes, late, ExecutionCancelled(A.id)])
     await settle()
     assert work.in_flight.ids == {B.id}
     listening.cancel()

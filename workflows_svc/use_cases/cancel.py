@@ -40,8 +40,7 @@ class CancelExecution:
 
         cancelled = await self.change(tenant, execution_id, decide)
         if held:
-            # Nobody else is told: a late notice would abort the compensations instead.
-            self.announce(ExecutionCancelled(execution_id))
+            self.announce(ExecutionCancelled(execution_id, cancelled.last_token))
         if cancelled.status is Status.QUEUED:
             self.request(request_for(cancelled))
         return cancelled
