@@ -11,8 +11,8 @@ from shared.domain import transitions
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution
 from shared.ports.executions import Change
-from shared.runtime.event_journal import WORD
 from shared.runtime.event_ledger import LAG, SETTLING
+from shared.runtime.event_word import WORD
 from tests.support.builders import NOW, SECOND, lease, queued
 from tests.unit.doubles import Faults, counted
 from tests.unit.journals import RETENTION, Writer, writer

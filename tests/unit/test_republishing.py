@@ -14,7 +14,7 @@ from shared.adapters.memory.clock import ManualClock
 from shared.domain import transitions
 from shared.domain.errors import Unavailable
 from shared.ports.executions import Change
-from shared.runtime.event_journal import WORD
+from shared.runtime.event_word import WORD
 from tests.support.builders import SECOND, lease, queued
 from tests.unit.journals import RETENTION, FlakyEvents, Writer, writer
 
@@ -109,8 +109,8 @@ async def test_a_process_that_comes_back_keeps_its_word(clock: ManualClock) -> N
 async def test_several_words_are_kept_in_one_pass(clock: ManualClock) -> None:
     made = await gone(clock)
     other = writer(clock)
-    other.journal._name = "other"
-    other.journal._marks = made.marks
+    other.journal._word._name = "other"
+    other.journal._word._marks = made.marks
     await other.journal.beat()
     await clock.advance(WORD + SECOND)
     bus = FlakyEvents(clock)
