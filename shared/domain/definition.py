@@ -219,6 +219,8 @@ class WorkflowDefinition(BaseModel):
     def _connect_actions(
         cls, actions: tuple[ActionDefinition, ...]
     ) -> tuple[ActionDefinition, ...]:
+        if _is_plain_chain(actions):
+            return actions
         named = tuple(_named(actions))
         _check_ids(named)
         if any(action.needs is not None for action in named):
@@ -228,6 +230,13 @@ class WorkflowDefinition(BaseModel):
     def retry_policy(self, action: ActionDefinition) -> RetryPolicy:
         """Return the policy that governs an action: its own, else the workflow's."""
         return action.retry or self.retry
+
+
+def _is_plain_chain(actions: tuple[ActionDefinition, ...]) -> bool:
+    """Tell whether all is said already: a stored definition is read once per execution."""
+    if any(a.id is None or a.needs is not None or a.compensate for a in actions):
+        return False
+    return len({action.id for action in actions}) == len(actions)
 
 
 def _named(actions: Iterable[ActionDefinition], prefix: str = "") -> Iterator[ActionDefinition]:

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 
 from shared.domain.instants import format_instant
 
@@ -59,7 +60,12 @@ def fingerprint(value: JsonValue) -> str:
 
 def digest(value: JsonValue) -> str:
     """Return a short digest of a JSON value as it is stored, the order of its keys included."""
-    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
+    try:
+        text = to_json(value)
+    except ValueError:
+        # It cannot be stored, either; that is found out, and said, when it is tried.
+        text = json.dumps(value).encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def shard_of(tenant: str, workflow_id: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bson import DBRef
 from pydantic import JsonValue
+from pydantic.alias_generators import to_camel
 
 from shared.domain.execution import (
     ActionState,
@@ -106,28 +107,24 @@ def action_document(state: ActionState) -> dict[str, Any]:
     )
 
 
+_EVENT_FIELDS: Final = tuple(map(to_camel, HistoryEvent._fields))
+
+
 def event_document(event: HistoryEvent) -> dict[str, Any]:
     """Return the document of one history event; its output is kept with the action it is of."""
-    return _present(
-        {
-            "seq": event.seq,
-            "type": event.type.value,
-            "at": event.at,
-            "action": event.action,
-            "attempt": event.attempt,
-            "runner": event.runner,
-            "startedAt": event.started_at,
-            "nextAttemptAt": event.next_attempt_at,
-            "error": failure_document(event.error),
-            "reason": event.reason,
-            "retriesLeft": event.retries_left,
-            "digest": event.digest,
-            "items": event.items,
-            "tolerated": event.tolerated or None,
-            "undoing": list(event.undoing) or None,
-            "deadline": event.deadline,
-        }
-    )
+    pairs = zip(_EVENT_FIELDS, event, strict=True)
+    document = {key: value for key, value in pairs if value is not None}
+    document["type"] = event.type.value
+    document.pop("output", None)
+    if not event.tolerated:
+        del document["tolerated"]
+    if event.undoing:
+        document["undoing"] = list(event.undoing)
+    else:
+        del document["undoing"]
+    if event.error is not None:
+        document["error"] = failure_document(event.error)
+    return document
 
 
 def ending_document(ending: Ending | None) -> dict[str, Any] | None:
