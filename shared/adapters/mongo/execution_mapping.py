@@ -113,7 +113,7 @@ _EVENT_FIELDS: Final = tuple(map(to_camel, HistoryEvent._fields))
 def event_document(event: HistoryEvent) -> dict[str, Any]:
     """Return the document of one history event; its output is kept with the action it is of."""
     pairs = zip(_EVENT_FIELDS, event, strict=True)
-    document = {key: value for key, value in pairs if value is not None}
+    document: dict[str, Any] = {key: value for key, value in pairs if value is not None}
     document["type"] = event.type.value
     document.pop("output", None)
     if not event.tolerated:
