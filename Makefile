@@ -39,6 +39,7 @@ bench: $(VENV)/dev ## Measure throughput and latency here
 
 docs: $(VENV)/dev ## Write the documents that are made from code
 	@$(BIN)/python -m tests.support.asyncapi
+	@$(BIN)/python -m tests.support.reference
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --no-header --no-annotate \
