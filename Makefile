@@ -40,6 +40,7 @@ bench: $(VENV)/dev ## Measure throughput and latency here
 docs: $(VENV)/dev ## Write the documents that are made from code
 	@$(BIN)/python -m tests.support.asyncapi
 	@$(BIN)/python -m tests.support.reference
+	@$(BIN)/python -m tests.support.states
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --no-header --no-annotate \
