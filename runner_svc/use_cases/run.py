@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,6 +32,34 @@ MARGIN: Final = timedelta(seconds=1)
 _NOT_STORABLE: Final = Failed(
     ErrorCategory.OUTPUT_UNSERIALISABLE, "the database cannot hold the output"
 )
+
+
+_MOST_UNRECORDED: Final = 50
+_LONGEST_UNRECORDED: Final = timedelta(milliseconds=50)
+"""So much work of pure actions may be lost, and done again, when a runner dies."""
+
+
+@dataclass(slots=True)
+class Journey:
+    """How far an execution has come here: its state, and what of it is not recorded yet."""
+
+    state: Execution
+    landed: Sequence[Attempt] = ()
+    unrecorded: list[Attempt] = field(default_factory=list)
+
+    def put_off(self, state: Execution) -> None:
+        """Note what landed, to be recorded with what follows."""
+        self.state = state
+        self.unrecorded += self.landed
+
+    def arrive(self, recorded: Execution) -> None:
+        """Note that all is recorded."""
+        self.state = recorded
+        self.unrecorded.clear()
+
+    def since(self, now: datetime) -> datetime:
+        """Return when the first call that is not recorded began, `now` if all are."""
+        return self.unrecorded[0].started_at if self.unrecorded else now
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,39 +101,60 @@ class RunExecution:
             if await self._record(holding, given_up) is not RecordOutcome.APPLIED or plan is None:
                 return
         items: Items = {}
-        landed: Sequence[Attempt] = ()
+        journey = Journey(holding.execution)
         while holding.execution.status is Status.RUNNING:
-            calls = await self._decide(holding, plan, flights, landed)
+            calls = await self._decide(holding, plan, flights, journey)
             if calls is None or holding.execution.status is not Status.RUNNING:
                 return
-            until = engine.next_instant(holding.execution, self.clock.now())
+            until = engine.next_instant(journey.state, self.clock.now())
             if len(calls) == 1 and not flights.keys and until is None:
                 # Nothing else can happen meanwhile, so no task is needed: half of the time.
-                landed = [await self.make_call(plan, holding.execution, calls[0], items)]
+                journey.landed = [await self.make_call(plan, journey.state, calls[0], items)]
                 continue
             for call in calls:
-                flights.start(call.key, self.make_call(plan, holding.execution, call, items))
-            landed = await flights.landed(until)
+                flights.start(call.key, self.make_call(plan, journey.state, call, items))
+            journey.landed = await flights.landed(until)
 
     async def _decide(
-        self, holding: Holding, plan: Plan, flights: Flights, landed: Sequence[Attempt]
+        self, holding: Holding, plan: Plan, flights: Flights, journey: "Journey"
     ) -> list[Call] | None:
         """Record what landed and all that follows; return the next calls, None if it is lost."""
-        deadline = holding.execution.deadline
+        deadline = holding.execution.deadline if holding.execution.ending is None else None
         if flights.keys and deadline is not None and self.clock.now() >= deadline:
             await flights.abort()
-        spread = self.spread() if landed else 0
-        after, calls = self._next_state(holding.execution, plan, flights, landed, spread)
-        if after is not holding.execution:
+        spread = self.spread() if journey.landed else 0
+        after, calls = self._next_state(journey.state, plan, flights, journey.landed, spread)
+        if self._may_record_later(after, calls, flights, journey):
+            journey.put_off(after)
+        elif after is not holding.execution:
             outcome = await self._record(holding, after)
             if outcome is RecordOutcome.UNSERIALISABLE:
-                outcome, calls = await self._record_failures(holding, plan, flights, landed)
+                outcome, calls = await self._record_failures(holding, plan, flights, journey)
             if outcome is not RecordOutcome.APPLIED:
                 return None
+            journey.arrive(holding.execution)
         if calls and self.clock.now() > holding.lease_until - self._margin:
             self.metrics.leases_lost.inc()
             return None
         return calls
+
+    def _may_record_later(
+        self, after: Execution, calls: Sequence[Call], flights: Flights, journey: "Journey"
+    ) -> bool:
+        """Tell whether what landed may be recorded together with what the next call leads to.
+
+        Only where it would do no harm to make the calls again: where they are pure.
+        """
+        if len(calls) != 1 or flights.keys or not journey.landed or after.deadline is not None:
+            return False
+        effect = self.make_call.registry.effect
+        pure = all(effect(attempt.call.action) is Effect.PURE for attempt in journey.landed)
+        return (
+            pure
+            and effect(calls[0].action) is Effect.PURE
+            and len(journey.unrecorded) < _MOST_UNRECORDED
+            and self.clock.now() - journey.since(self.clock.now()) < _LONGEST_UNRECORDED
+        )
 
     def _next_state(
         self,
@@ -138,16 +187,17 @@ class RunExecution:
         return execution
 
     async def _record_failures(
-        self, holding: Holding, plan: Plan, flights: Flights, landed: Sequence[Attempt]
+        self, holding: Holding, plan: Plan, flights: Flights, journey: "Journey"
     ) -> tuple[RecordOutcome, list[Call]]:
-        """Take outputs that the database refused for failures; if need be, fail it all."""
+        """Take the last outputs, which the database refused, for failures; if need be, fail all."""
         failed = [
             replace(attempt, outcome=_NOT_STORABLE)
             if isinstance(attempt.outcome, Succeeded)
             else attempt
-            for attempt in landed
+            for attempt in journey.landed
         ]
-        after, calls = self._next_state(holding.execution, plan, flights, failed, 0)
+        landed = [*journey.unrecorded, *failed]
+        after, calls = self._next_state(holding.execution, plan, flights, landed, 0)
         outcome = await self._record(holding, after)
         if outcome is RecordOutcome.UNSERIALISABLE:
             failure = Failure(ErrorCategory.OUTPUT_UNSERIALISABLE, "the execution is too large")

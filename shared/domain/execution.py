@@ -88,6 +88,11 @@ class ErrorCategory(StrEnum):
     UNKNOWN_OUTCOME = "unknown-outcome"
     COMPENSATION_FAILED = "compensation-failed"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "ErrorCategory | None":
+        """Read what an earlier version stored."""
+        return cls.RECOVERABLE if value == "retryable" else None
+
 
 RETRIED: Final = frozenset({ErrorCategory.TRANSIENT, ErrorCategory.RECOVERABLE})
 """The categories that a retry policy applies to."""

@@ -63,6 +63,6 @@ def has_ended(execution: Execution, key: str) -> bool:
 
 
 def is_due(state: ActionState, now: datetime) -> bool:
-    """Tell whether a failed call is to be made again now."""
+    """Tell whether a failed call is to be made again now; without an instant, it is."""
     at = state.next_attempt_at
-    return state.status is ActionStatus.PENDING and at is not None and at <= now
+    return state.status is ActionStatus.PENDING and (at is None or at <= now)

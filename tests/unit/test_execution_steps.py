@@ -20,6 +20,7 @@ from shared.domain.execution import (
     SkipReason,
     Status,
 )
+from shared.domain.fate import is_due
 from shared.domain.identity import digest
 from shared.domain.retry import Retry
 from tests.support.builders import NOW, SECOND, lease, queued, running
@@ -200,3 +201,11 @@ def test_a_skipped_execution_is_born_ended() -> None:
     assert (born.wake_at, born.active_key, born.lease) == (None, None, None)
     assert (born.finished_at, born.expires_at) == (NOW, NOW + RETENTION)
     assert born.history == (HistoryEvent(1, EventType.SKIPPED, NOW, reason="overlap"),)
+
+
+def test_what_an_earlier_version_stored_is_read() -> None:
+    assert ErrorCategory("retryable") is ErrorCategory.RECOVERABLE
+    pending = ActionState(ActionStatus.PENDING, 1)
+    assert is_due(pending, NOW)
+    with pytest.raises(ValueError, match="nonsense"):
+        ErrorCategory("nonsense")

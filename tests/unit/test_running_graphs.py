@@ -1,10 +1,11 @@
 """Running a graph: what waits for what, what is skipped, and why."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from shared.adapters.memory.clock import settle
 from shared.domain.execution import (
@@ -13,6 +14,7 @@ from shared.domain.execution import (
     Status,
 )
 from shared.domain.fold import differences
+from shared.ports.executions import Change, RecordOutcome
 from tests.support.builders import queued
 from tests.unit.bench import NO, Bench, node, statuses, step, working
 
@@ -169,3 +171,61 @@ async def test_the_events_of_a_step_are_recorded_with_it(bench: Bench) -> None:
         EventType.ACTION_SKIPPED,
         EventType.FAILED,
     ]
+
+
+@pytest.fixture
+def writes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many changes each write to the storage had."""
+    counted: list[int] = []
+    record = bench.executions.record
+
+    async def count(changes: Sequence[Change]) -> list[RecordOutcome]:
+        counted.append(len(changes))
+        return await record(changes)
+
+    monkeypatch.setattr(bench.executions, "record", count)
+    return counted
+
+
+def pure(action_id: str, value: JsonValue = None) -> dict[str, Any]:
+    return {"type": "transform", "id": action_id, "value": value}
+
+
+async def test_pure_actions_in_a_row_are_recorded_together(bench: Bench, writes: list[int]) -> None:
+    actions = [pure("a", 1), pure("b", "${ actions.a.output + 1 }"), pure("c")]
+    after = await bench.after(bench.definition(*actions))
+    assert after.status is Status.COMPLETED
+    assert after.actions["b"].output == 2
+    assert writes == [1]
+    assert [event.action for event in after.history[2:5]] == ["a", "b", "c"]
+    assert differences(after) == []
+
+
+async def test_before_a_call_with_an_effect_all_that_was_done_is_on_record(
+    bench: Bench, writes: list[int]
+) -> None:
+    async def look() -> JsonValue:
+        return list((await bench.stored()).actions)
+
+    bench.script.tell("c", look)
+    after = await bench.after(bench.definition(pure("a"), pure("b"), {"id": "c"}, pure("d")))
+    assert after.actions["c"].output == ["a", "b"]
+    assert writes == [1, 1, 1]
+
+
+async def test_many_pure_actions_are_recorded_from_time_to_time(
+    bench: Bench, writes: list[int]
+) -> None:
+    after = await bench.after(bench.definition(*(pure(f"p{n}") for n in range(100))))
+    assert after.status is Status.COMPLETED
+    assert writes == [1, 1]
+
+
+async def test_a_pure_action_that_fails_is_recorded_with_those_before_it(
+    bench: Bench, writes: list[int]
+) -> None:
+    after = await bench.after(bench.definition(pure("a"), pure("b", "${ input.x.y }"), pure("c")))
+    assert after.status is Status.FAILED
+    assert statuses(after) == {"a": "completed", "b": "failed", "c": "skipped/stopped"}
+    assert writes == [1]
+    assert differences(after) == []
