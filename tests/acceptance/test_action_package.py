@@ -12,8 +12,8 @@ import pytest
 from shared.ports.actions import ENTRY_POINT_GROUP
 from tests.acceptance.conftest import MakeStack
 from tests.support.installing import install, note
-from tests.support.servers import ROOT
-from tests.support.stack import Json, Stack, events, manual
+from tests.support.servers import ROOT, brokers
+from tests.support.stack import QUICK, Json, Stack, events, manual
 from tests.support.waiting import eventually
 
 PACKAGE: Final = ROOT / "examples" / "action-package"
@@ -42,9 +42,13 @@ def files(tmp_path: Path) -> Path:
 @pytest.fixture
 async def stack(make_stack: MakeStack, installed: Path, files: Path) -> Stack:
     """The services with the package."""
-    made = await make_stack("none", CHECKSUM_DIRECTORY=str(files))
-    made.env["PYTHONPATH"] = os.pathsep.join([str(installed), made.env["PYTHONPATH"]])
-    return made
+    return _finding(installed, await make_stack("none", CHECKSUM_DIRECTORY=str(files)))
+
+
+def _finding(installed: Path, stack: Stack) -> Stack:
+    """Let the services of a platform find what is installed in a directory."""
+    stack.env["PYTHONPATH"] = os.pathsep.join([str(installed), stack.env["PYTHONPATH"]])
+    return stack
 
 
 async def _run(stack: Stack, workflow_id: str, **given: str) -> Json:
@@ -91,8 +95,9 @@ async def test_a_packages_action_is_there_once_it_is_installed(stack: Stack, fil
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_no_service_starts_while_two_packages_claim_one_name(
-    stack: Stack, installed: Path, service: str
+    installed: Path, unique: str, service: str
 ) -> None:
+    stack = _finding(installed, Stack(next(iter(brokers())), unique, QUICK))
     copied = (installed / "workflow_checksum.py").read_text()
     (installed / "other.py").write_text(copied.replace("ChecksumAction", "OtherChecksum"))
     note(installed, "other", "2.0", {ENTRY_POINT_GROUP: {"sum": "other:CHECKSUM"}})
@@ -102,6 +107,7 @@ async def test_no_service_starts_while_two_packages_claim_one_name(
         return refused.process.exit_code
 
     assert await eventually(code, lambda code: code is not None) == REFUSED
+    await stack.close()
     (said,) = [line["text"] for line in refused.lines if line["event"] == "test.unparsed"]
     assert said.startswith("error: Two actions are registered as 'checksum': ")
     assert {"ChecksumAction", "OtherChecksum"} <= set(re.findall("[A-Za-z]+", said))
