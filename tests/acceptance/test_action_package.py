@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 PACKAGE: Final = ROOT / "examples" / "action-package"
 REFUSED: Final = 2
-SERVICES: Final = ["workflows", "scheduler", "runner"]
+SERVICES: Final = ["workflows", "scheduler"]
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_a_packages_action_is_there_once_it_is_installed(stack: Stack, fil
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_no_service_starts_while_two_packages_claim_one_name(
+async def test_a_service_does_not_start_while_two_packages_claim_one_name(
     installed: Path, unique: str, service: str
 ) -> None:
     stack = _finding(installed, Stack(next(iter(brokers())), unique, QUICK))
