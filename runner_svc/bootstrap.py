@@ -39,6 +39,7 @@ from shared.bootstrap import (
     Dependencies,
     connected,
     installed_actions,
+    installed_catalogue,
     kafka_settings,
     published_executions,
 )
@@ -71,7 +72,8 @@ class Runner:
 
 
 async def run(settings: RunnerSettings) -> None:
-    """Run the service until a signal ends it."""
+    """Run the service until a signal ends it; not at all, if two actions have one name."""
+    installed_catalogue()
     health = Health()
     registry = CollectorRegistry()
     app = FastAPI(title="Runner", version="1")

@@ -80,8 +80,8 @@ class ActionCatalogue:
         there = self._specs.get(spec.name)
         if there is not None:
             raise Misconfigured(
-                f"Two actions are registered as '{spec.name}': {there.params.__qualname__} and "
-                f"{spec.params.__qualname__}. Remove one of the packages that provide them."
+                f"Two actions are registered as '{spec.name}': {_place(there)} and "
+                f"{_place(spec)}. Remove one of the packages that provide them."
             )
         self._specs[spec.name] = spec
 
@@ -243,6 +243,10 @@ def _allow_expressions(schema: dict[str, Any]) -> None:
         plain = properties[name]
         told = {key: plain.pop(key) for key in ("description", "default") if key in plain}
         properties[name] = {**told, "anyOf": [plain, _EXPRESSION]}
+
+
+def _place(spec: ActionSpec) -> str:
+    return f"{spec.params.__module__}.{spec.params.__qualname__}"
 
 
 def _mentions(value: object) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, field_validator
 from pydantic.alias_generators import to_camel
 
 from shared.domain.durations import Duration, Interval
@@ -140,7 +140,7 @@ class ActionDefinition(BaseModel):
         RetryPolicy | None, Field(description="Overrides the workflow's retry policy.")
     ] = None
     compensate: Annotated[
-        tuple["ActionDefinition", ...],
+        tuple[SerializeAsAny["ActionDefinition"], ...],
         Field(
             exclude_if=_is_default,
             max_length=10,
@@ -186,7 +186,9 @@ class WorkflowDefinition(BaseModel):
 
     workflow_id: WorkflowId
     trigger: Trigger
-    actions: Annotated[tuple[ActionDefinition, ...], Field(min_length=1, max_length=MAX_ACTIONS)]
+    actions: Annotated[
+        tuple[SerializeAsAny[ActionDefinition], ...], Field(min_length=1, max_length=MAX_ACTIONS)
+    ]
     retry: RetryPolicy = RetryPolicy()
     concurrency: Annotated[
         int,

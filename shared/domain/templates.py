@@ -4,7 +4,7 @@ What an expression may refer to when an action runs:
 
 - `input`: what the execution was triggered with
 - `actions.ID.output`, `.status`, `.error`: the actions that come before this one
-- `execution`: `id`, `attempt`, `createdAt`, `scheduledFor`, `trigger`
+- `execution`: `id`, `createdAt`, `scheduledFor`, `trigger`
 - `workflow`: `id`, `version`
 - `env.NAME`: the environment variables that the setting EXPRESSION_ENV allows
 - `item` and `index`: within a `forEach`

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 PACKAGE: Final = ROOT / "examples" / "action-package"
 REFUSED: Final = 2
-SERVICES: Final = ["workflows", "scheduler"]
+SERVICES: Final = ("workflows", "scheduler", "runner")
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Numbered(ActionDefinition):
     type: Literal[1]  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize("document", [EXAMPLE, RICH])
+@pytest.mark.parametrize("document", [EXAMPLE, RICH, TEMPLATED])
 def test_a_kept_definition_comes_back_equal(document: dict[str, Any]) -> None:
     parsed = CATALOGUE.parse(document)
     assert CATALOGUE.restore(normalised(parsed)) == parsed

@@ -1,5 +1,6 @@
 """Driver errors become the project's own, here and nowhere else."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,13 +28,23 @@ The codes are those of the driver specification "Retryable Writes".
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise Unavailable for every driver error that a later attempt may not meet."""
+    """Raise Unavailable for every driver error that a later attempt may not meet.
+
+    The driver sometimes swallows a cancellation that meets it in the middle of a call;
+    the task that asked would go on for ever, so it is cancelled here after all.
+    """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task else 0
     try:
         yield
     except PyMongoError as error:
+        if task and task.cancelling() > asked:
+            raise asyncio.CancelledError from error
         if _is_passing(error):
             raise Unavailable("MongoDB", _first_line(error)) from error
         raise
+    if task and task.cancelling() > asked:
+        raise asyncio.CancelledError
 
 
 def _is_passing(error: PyMongoError) -> bool:
