@@ -1,5 +1,6 @@
 """What went wrong on the way to an HTTP server, in words that name the place."""
 
+import errno
 import os
 from typing import Final
 
@@ -39,7 +40,8 @@ def describe(error: Exception) -> str:
 def category_of(error: Exception) -> ErrorCategory:
     """Return `transient` for a connection that broke, which a new one at once often mends."""
     cause = error.__cause__ or error
-    broken = isinstance(cause, aiohttp.ServerDisconnectedError | ConnectionResetError)
+    reset = isinstance(cause, OSError) and cause.errno == errno.ECONNRESET
+    broken = reset or isinstance(cause, aiohttp.ServerDisconnectedError)
     return ErrorCategory.TRANSIENT if broken else ErrorCategory.RECOVERABLE
 
 
