@@ -17,7 +17,7 @@ run: $(VENV)/local ## Run the whole platform here, until Ctrl-C
 	@$(BIN)/workflows up --examples examples
 
 test: $(VENV)/dev ## Run every test
-	@$(BIN)/pytest -n 4 --dist loadgroup --ignore tests/chaos
+	@$(BIN)/pytest -n 3 --dist loadgroup --ignore tests/chaos
 	@$(BIN)/pytest -n 2 --dist loadgroup tests/chaos
 
 lint: $(VENV)/dev ## Look for mistakes
