@@ -1,6 +1,7 @@
 """The action `log`: a line in the runner's log and in the execution's history."""
 
 import logging
+from typing import Final
 
 import structlog
 from pydantic import JsonValue
@@ -9,13 +10,13 @@ from shared.domain.actions import LOG, LogAction
 from shared.ports.actions import Action, ActionContext
 
 log = structlog.get_logger("action.log")
+_LEVELS: Final = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 
 
 async def write_line(params: LogAction, context: ActionContext) -> JsonValue:
     """Log the message at its level; the output repeats it for the history."""
-    level = logging.getLevelNamesMapping()[params.level.upper()]
     log.log(
-        level,
+        _LEVELS[params.level],
         "action.log",
         message=params.message,
         workflowId=context.workflow_id,

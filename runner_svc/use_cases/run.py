@@ -57,9 +57,10 @@ class Journey:
         self.state = recorded
         self.unrecorded.clear()
 
-    def since(self, now: datetime) -> datetime:
-        """Return when the first call that is not recorded began, `now` if all are."""
-        return self.unrecorded[0].started_at if self.unrecorded else now
+    @property
+    def first(self) -> Attempt:
+        """The first call that is not recorded, when one has landed."""
+        return self.unrecorded[0] if self.unrecorded else self.landed[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class RunExecution:
             if outcome is not RecordOutcome.APPLIED:
                 return None
             journey.arrive(holding.execution)
-        if calls and self.clock.now() > holding.lease_until - self._margin:
+        if calls and self._ends_soon(holding.lease_until - self.clock.now()):
             self.metrics.leases_lost.inc()
             return None
         return calls
@@ -153,7 +154,7 @@ class RunExecution:
             pure
             and effect(calls[0].action) is Effect.PURE
             and len(journey.unrecorded) < _MOST_UNRECORDED
-            and self.clock.now() - journey.since(self.clock.now()) < _LONGEST_UNRECORDED
+            and journey.landed[-1].ended_at - journey.first.started_at < _LONGEST_UNRECORDED
         )
 
     def _next_state(
@@ -206,9 +207,8 @@ class RunExecution:
             outcome, calls = await self._record(holding, ended), []
         return outcome, calls
 
-    @property
-    def _margin(self) -> timedelta:
-        return min(MARGIN, self.timing.lease / 4)
+    def _ends_soon(self, left: timedelta) -> bool:
+        return left < MARGIN and left < self.timing.lease / 4
 
     def _given_up(self, execution: Execution, plan: Plan | None) -> Execution:
         now = self.clock.now()

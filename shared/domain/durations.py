@@ -7,6 +7,7 @@ canonical form, the largest unit that divides them: `60s` becomes `1m`.
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -26,7 +27,7 @@ _DURATION_PATTERN: Final = r"^[0-9]{1,14}(ms|s|m|h)$"
 
 def parse_interval(value: object) -> timedelta:
     """Read an interval such as `10s`; raise ValueError saying what would be right."""
-    length = _parse(value, _INTERVAL_PATTERN, "a whole number and a unit s, m or h, such as '10s'")
+    length = _length(value, _INTERVAL_PATTERN, "a whole number and a unit s, m or h, such as '10s'")
     if length < timedelta(seconds=1):
         raise ValueError(f"is '{value}'; the shortest interval is '1s'")
     return length
@@ -34,7 +35,7 @@ def parse_interval(value: object) -> timedelta:
 
 def parse_duration(value: object) -> timedelta:
     """Read a duration such as `500ms` or `5m`; raise ValueError saying what would be right."""
-    return _parse(
+    return _length(
         value, _DURATION_PATTERN, "a whole number and a unit ms, s, m or h, such as '500ms'"
     )
 
@@ -47,10 +48,17 @@ def format_duration(length: timedelta) -> str:
     return f"{length // MILLISECOND}ms" if length else "0s"
 
 
-def _parse(value: object, pattern: str, wanted: str) -> timedelta:
+def _length(value: object, pattern: str, wanted: str) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+    if not isinstance(value, str):
+        raise ValueError(f"is {value!r}; expected {wanted}")  # noqa: TRY004 - pydantic's protocol
+    return _parse(value, pattern, wanted)
+
+
+@lru_cache(1024)
+def _parse(value: str, pattern: str, wanted: str) -> timedelta:
+    if not re.fullmatch(pattern, value, re.ASCII):
         raise ValueError(f"is {value!r}; expected {wanted}")
     number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", value, re.ASCII).groups()  # type: ignore[union-attr]
     if int(number) * (_UNITS[unit] / MILLISECOND) > MAX_LENGTH / MILLISECOND:

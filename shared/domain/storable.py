@@ -20,6 +20,8 @@ MAX_INPUT: Final = 4 * 2**20
 MAX_OUTPUT: Final = 2**20
 _ALL_OUTPUTS: Final = 8 * 2**20
 _INT64: Final = 2**63
+_PLAIN_MEMBERS, _PLAIN_LENGTH = 16, 256
+_PLAIN_SIZE: Final = _PLAIN_MEMBERS * 2 * (_PLAIN_LENGTH + 16)
 _DOCUMENT, _MEMBER, _STRING, _NUMBER = 5, 2, 5, 8
 
 
@@ -40,11 +42,27 @@ def output_limit(actions: int) -> int:
 
 def problem_with_output(output: JsonValue, limit: int) -> str | None:
     """Say why an action's output cannot be kept, or return None."""
+    if limit >= _PLAIN_SIZE and _is_plain(output):
+        return None
     problem = next(problems_in(output), None)
     if problem:
         return f"{problem.pointer or 'the output'} {problem.detail}"
     size = size_of(output)
     return f"the output has {size} bytes; at most {limit} are kept" if size > limit else None
+
+
+def _is_plain(output: JsonValue) -> bool:
+    """Tell, quickly, whether an output is a few short values, as most are: then it can be kept."""
+    if not isinstance(output, dict) or len(output) > _PLAIN_MEMBERS:
+        return False
+    for key, value in output.items():
+        if not _is_short(key) or "\0" in key or not (value is None or _is_short(value)):
+            return False
+    return True
+
+
+def _is_short(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= _PLAIN_LENGTH and text.isascii()
 
 
 def storable_text(text: str) -> str:

@@ -11,6 +11,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.runtime.line_buffer import LineBuffer
 
+_LEVELS = {"warn": "warning", "exception": "error"}
 _NOISY = {"aiokafka": logging.CRITICAL, "pymongo": logging.WARNING, "uvicorn": logging.WARNING}
 
 
@@ -24,11 +25,7 @@ def configure_logging(
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     console = fmt == "console" or (fmt == "auto" and sys.stdout.isatty())
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        _service_adder(service),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    shared: list[Processor] = [_stamper(service)]
     rendering: list[Processor] = _console() if console else _json()
     output = cast("TextIO", LineBuffer(sys.stdout))
     structlog.configure(
@@ -57,12 +54,16 @@ def _serialise(event: Any, **_: Any) -> str:
     return to_json(event, fallback=str, inf_nan_mode="strings").decode(errors="backslashreplace")
 
 
-def _service_adder(service: str) -> Processor:
-    def add(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        event["service"] = service
-        return event
+def _stamper(service: str) -> Processor:
+    """Add level, service and time; as one processor, since busy services log much."""
+    add_time = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
-    return add
+    def stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        event["level"] = _LEVELS.get(method, method)
+        event["service"] = service
+        return add_time(logger, method, event)
+
+    return stamp
 
 
 def _shorten_time(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

@@ -171,6 +171,20 @@ def test_a_large_output_is_refused_by_its_size() -> None:
     )
 
 
+@given(st.dictionaries(st.text(max_size=4), st.text(max_size=4) | ANYTHING, max_size=20))
+def test_an_output_is_judged_by_what_it_holds_whichever_way_it_is_looked_at(output: Any) -> None:
+    problem = problem_with_output(output, MAX_OUTPUT)
+    assert (problem is None) == (not list(problems_in(output)) and size_of(output) <= MAX_OUTPUT)
+
+
+@pytest.mark.parametrize("members", [1, 16, 17, 2000])
+def test_many_short_members_are_kept_as_long_as_there_is_room(members: int) -> None:
+    output: Any = {f"{number:0256}": "x" * 256 for number in range(members)}
+    size = size_of(output)
+    assert problem_with_output(output, size) is None
+    assert "are kept" in (problem_with_output(output, size - 1) or "")
+
+
 @given(ONLY_TEXT)
 def test_the_size_is_at_least_that_of_all_text(value: Any) -> None:
     def text(part: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import bson
 from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateMany, UpdateOne
 
 from shared.adapters.mongo.execution_mapping import (
@@ -79,7 +80,7 @@ class Patch:
     unsets: tuple[str, ...]
     actions: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
-    size: int
+    encoded: bytes
 
     @property
     def takes_workflow(self) -> bool:
@@ -100,10 +101,11 @@ class Patch:
 def patch_of(change: Change) -> Patch | None:
     """Return the patch for a change, or None if its new state cannot be stored."""
     before, after = change.before, change.after
+    olds, values = vars(before), vars(after)
     sets: dict[str, Any] = {}
     unsets: list[str] = []
     for name, (key, encode) in MUTABLE_FIELDS.items():
-        value, old = getattr(after, name), getattr(before, name)
+        value, old = values[name], olds[name]
         if value is old or value == old:
             continue
         if value is None:
@@ -117,11 +119,11 @@ def patch_of(change: Change) -> Patch | None:
     }
     unsets += [f"actions.{key}" for key in before.actions if key not in after.actions]
     history = [event_document(event) for event in after.history[len(before.history) :]]
-    size = _encoded_size([sets, actions, history])
-    if size is None:
+    encoded = _encoded({"sets": sets, "actions": actions, "history": history})
+    if encoded is None:
         return None
     token = before.lease.token if before.lease else None
-    return Patch(before.id, before.seq, token, sets, tuple(unsets), actions, history, size)
+    return Patch(before.id, before.seq, token, sets, tuple(unsets), actions, history, encoded)
 
 
 def operations(patches: Iterable[Patch]) -> list[UpdateOne | UpdateMany]:
@@ -132,7 +134,7 @@ def operations(patches: Iterable[Patch]) -> list[UpdateOne | UpdateMany]:
     groups: dict[Hashable, list[Patch]] = defaultdict(list)
     found: list[UpdateOne | UpdateMany] = []
     for patch in patches:
-        if patch.size > _LARGE or patch.takes_workflow:
+        if len(patch.encoded) > _LARGE or patch.takes_workflow:
             found.append(_update_one(patch))
         else:
             groups[patch.kind].append(patch)
@@ -157,7 +159,7 @@ def _update_one(patch: Patch) -> UpdateOne:
 def _update_many(patches: Sequence[Patch]) -> UpdateMany:
     """Let each document find its own patch, by the place of its id in the list of ids."""
     first, ids = patches[0], [patch.id for patch in patches]
-    values = [{"sets": p.sets, "actions": p.actions, "history": p.history} for p in patches]
+    values = [RawBSONDocument(patch.encoded) for patch in patches]
     mine = {"$arrayElemAt": [{"$literal": values}, {"$indexOfArray": [{"$literal": ids}, "$_id"]}]}
     patched = {
         "$mergeObjects": [
@@ -177,10 +179,10 @@ def _update_many(patches: Sequence[Patch]) -> UpdateMany:
     return UpdateMany(first.condition({"$in": ids}), pipeline)
 
 
-def _encoded_size(parts: Sequence[Any]) -> int | None:
+def _encoded(patch: Mapping[str, Any]) -> bytes | None:
     """Encode one patch alone, so that a value that cannot be stored fails by itself."""
     try:
-        size = len(bson.encode({"parts": parts}))
+        encoded = bson.encode(patch)
     except (BSONError, OverflowError, UnicodeError, RecursionError):
         return None
-    return size if size < MAX_DOCUMENT else None
+    return encoded if len(encoded) < MAX_DOCUMENT else None
