@@ -236,7 +236,9 @@ class MongoExecutions:
         newest = [("createdAt", DESCENDING), ("_id", DESCENDING)]
         with translated():
             found = self._executions.find(_filter(query), parts).sort(newest).limit(query.limit)
-            return [to_execution(raw) async for raw in found]
+            documents = await found.to_list()
+            whole = await self._chunks.whole(documents) if parts is None else documents
+        return [to_execution(raw) for raw in whole]
 
     async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:
         """See ExecutionRepository.active."""
