@@ -105,7 +105,7 @@ class MakeCall:
         if not is_templated(action):
             return action
         self.registry.handler(action)
-        item: dict[str, JsonValue] = {}
+        item = _NO_ITEM
         if call.index is not None:
             listed = self._items(plan, execution, action, items)
             item = {"item": listed[call.index], "index": call.index}
@@ -120,10 +120,10 @@ class MakeCall:
         plan: Plan,
         execution: Execution,
         key: str,
-        more: Mapping[str, JsonValue] | None = None,
+        more: Mapping[str, JsonValue] = _NO_ITEM,
     ) -> "Evaluator":
         scope = scope_of(plan, execution, key, self.environment)
-        return Evaluator(self.language, {**scope, **(more or {})})
+        return Evaluator(self.language, {**scope, **more})
 
     async def _run(
         self, execution: Execution, call: Call, params: ActionDefinition, limit: int

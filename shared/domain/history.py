@@ -4,7 +4,7 @@ What is not here is coordination, which leaves no trace in the history: the leas
 its token, `wake_at` and `resends` of the sweep, and when a finished execution expires.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from shared.domain.execution import (
@@ -274,8 +274,3 @@ _EFFECTS: Final[Mapping[EventType, Callable[[Execution, HistoryEvent], Changes]]
     EventType.FAILED: _failed,
     EventType.CANCELLED: _cancelled,
 }
-
-
-def events_until(history: Iterable[HistoryEvent], seq: int) -> tuple[HistoryEvent, ...]:
-    """Return the events up to and including number `seq`."""
-    return tuple(event for event in history if event.seq <= seq)
