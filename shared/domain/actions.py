@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_camel
 from shared.domain.catalogue import ActionSpec, Effect
 from shared.domain.data_actions import KafkaPublishAction, MongodbAction
 from shared.domain.definition import ActionDefinition
-from shared.domain.durations import Duration, parse_duration
+from shared.domain.durations import Duration, Timeout, parse_duration
 from shared.domain.secrets import REDACTED, SECRET_REFERENCE, check_references
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
@@ -90,15 +90,9 @@ class HttpTimeouts(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    total: Duration = parse_duration("30s")
-    connect: Duration = parse_duration("5s")
-    read: Duration = parse_duration("30s")
-
-    @model_validator(mode="after")
-    def _positive(self) -> Self:
-        if not all((self.total, self.connect, self.read)):
-            raise ValueError("timeouts must be longer than 0")
-        return self
+    total: Timeout = parse_duration("30s")
+    connect: Timeout = parse_duration("5s")
+    read: Timeout = parse_duration("30s")
 
 
 class HttpRequestAction(ActionDefinition):

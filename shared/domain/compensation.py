@@ -17,8 +17,8 @@ from shared.domain.execution import (
     Failure,
     Status,
 )
-from shared.domain.fate import has_ended, is_due
-from shared.domain.outcomes import Call, Timing
+from shared.domain.fate import attempt_due, has_ended
+from shared.domain.outcomes import MAX_MESSAGE, Call, Timing
 from shared.domain.plan import Plan
 
 
@@ -75,12 +75,10 @@ def next_calls(
     if in_flight or execution.ending is None:
         return []
     for undo in _all(plan, execution.ending):
-        state = execution.actions.get(undo.key)
-        if state is None:
-            return [Call(undo, undo.key, 1)]
-        if is_due(state, now):
-            return [Call(undo, undo.key, state.attempts + 1)]
-        if not state.ended:
+        attempt = attempt_due(execution.actions.get(undo.key), now)
+        if attempt is not None:
+            return [Call(undo, undo.key, attempt)]
+        if not has_ended(execution, undo.key):
             return []
     return []
 
@@ -100,4 +98,4 @@ def _failure(plan: Plan, execution: Execution, ending: Ending) -> Failure | None
         return ending.error
     why = f"; the execution failed because: {ending.error.message}" if ending.error else ""
     said = f"compensations failed: {', '.join(failed)}{why}"
-    return Failure(ErrorCategory.COMPENSATION_FAILED, said[:2_000])
+    return Failure(ErrorCategory.COMPENSATION_FAILED, said[:MAX_MESSAGE])

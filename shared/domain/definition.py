@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, field_validator
 from pydantic.alias_generators import to_camel
 
-from shared.domain.durations import Duration, Interval
+from shared.domain.durations import Interval, Timeout
 from shared.domain.graph import check_graph
 from shared.domain.retry import RetryPolicy
 
@@ -135,7 +134,7 @@ class ActionDefinition(BaseModel):
             "execution ends. compensate: as stop, then what was completed is undone.",
         ),
     ] = OnError.STOP
-    timeout: Annotated[Duration | None, Field(description="How long one attempt may take.")] = None
+    timeout: Annotated[Timeout | None, Field(description="How long one attempt may take.")] = None
     retry: Annotated[
         RetryPolicy | None, Field(description="Overrides the workflow's retry policy.")
     ] = None
@@ -154,13 +153,6 @@ class ActionDefinition(BaseModel):
         if self.id is None:
             raise ValueError("an action gets its id from the workflow definition it is part of")
         return self.id
-
-    @field_validator("timeout", mode="after")
-    @classmethod
-    def _positive(cls, timeout: timedelta | None) -> timedelta | None:
-        if timeout is not None and not timeout:
-            raise ValueError("must be longer than 0")
-        return timeout
 
     @field_validator("compensate", mode="after")
     @classmethod
@@ -201,20 +193,13 @@ class WorkflowDefinition(BaseModel):
         ),
     ] = DEFAULT_CONCURRENCY
     timeout: Annotated[
-        Duration | None,
+        Timeout | None,
         Field(description="How long an execution may take, from its creation to its end."),
     ] = None
     input_schema: Annotated[
         dict[str, JsonValue] | None,
         Field(description="A JSON Schema (2020-12) that the input of every trigger must meet."),
     ] = None
-
-    @field_validator("timeout", mode="after")
-    @classmethod
-    def _positive(cls, timeout: timedelta | None) -> timedelta | None:
-        if timeout is not None and not timeout:
-            raise ValueError("must be longer than 0")
-        return timeout
 
     @field_validator("actions", mode="after")
     @classmethod

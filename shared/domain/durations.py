@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 MAX_LENGTH: Final = timedelta(days=365)
@@ -95,3 +95,13 @@ Duration = Annotated[
     ),
 ]
 """A pydantic field type for any other length of time."""
+
+
+def _positive(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError("must be longer than 0")
+    return length
+
+
+Timeout = Annotated[Duration, AfterValidator(_positive)]
+"""A duration within which something has to be done."""

@@ -22,11 +22,11 @@ from shared.domain.execution import (
     Status,
 )
 from shared.domain.fate import (
+    attempt_due,
     failed_first,
     fate_of,
     has_ended,
     has_failed,
-    is_due,
     is_failed,
     is_untroubled,
 )
@@ -199,13 +199,14 @@ def _calls_of(
 ) -> Iterator[Call]:
     key = action.key
     state = execution.actions.get(key)
-    if state is None:
-        if key not in in_flight and fate_of(plan, execution, action, stopping=stopping) is True:
-            yield Call(action, key, 1)
-    elif state.status is ActionStatus.EXPANDED:
+    if state is not None and state.status is ActionStatus.EXPANDED:
         yield from item_calls(execution, action, state.items or 0, in_flight, now)
-    elif is_due(state, now) and key not in in_flight:
-        yield Call(action, key, state.attempts + 1)
+        return
+    attempt = attempt_due(state, now)
+    if attempt is None or key in in_flight:
+        return
+    if state is not None or fate_of(plan, execution, action, stopping=stopping) is True:
+        yield Call(action, key, attempt)
 
 
 def _time_out(plan: Plan, execution: Execution, now: datetime, timing: Timing) -> Execution:

@@ -62,7 +62,13 @@ def has_ended(execution: Execution, key: str) -> bool:
     return state is not None and state.ended
 
 
-def is_due(state: ActionState, now: datetime) -> bool:
-    """Tell whether a failed call is to be made again now; without an instant, it is."""
+def attempt_due(state: ActionState | None, now: datetime) -> int | None:
+    """Return the number of the call to make now, None if there is none to make.
+
+    A failed call without an instant is to be made again now.
+    """
+    if state is None:
+        return 1
     at = state.next_attempt_at
-    return state.status is ActionStatus.PENDING and (at is None or at <= now)
+    due = state.status is ActionStatus.PENDING and (at is None or at <= now)
+    return state.attempts + 1 if due else None

@@ -8,15 +8,14 @@ from pydantic import JsonValue
 from shared.domain import transitions
 from shared.domain.definition import ActionDefinition, OnError
 from shared.domain.execution import (
-    ActionState,
     ActionStatus,
-    EventType,
     Execution,
     Failure,
     SkippedBecause,
 )
-from shared.domain.fate import has_ended, is_due
-from shared.domain.outcomes import Call, item_key
+from shared.domain.fate import attempt_due, has_ended
+from shared.domain.landing import skip
+from shared.domain.outcomes import MAX_MESSAGE, Call, item_key
 
 
 def item_calls(
@@ -35,7 +34,7 @@ def item_calls(
     for index, key in enumerate(keys):
         if room <= 0 or stopped:
             return
-        attempt = _attempt_due(execution.actions.get(key), now)
+        attempt = attempt_due(execution.actions.get(key), now)
         if attempt is not None and key not in in_flight:
             room -= 1
             yield Call(action, key, attempt, index)
@@ -61,15 +60,14 @@ def join_items(
             execution, action.key, attempt=1, started_at=parent.started_at, output=None, now=now
         )
     key, failure = failed
-    tolerated = action.on_error is OnError.CONTINUE
-    record = transitions.tolerate_action if tolerated else transitions.fail_action
-    return record(
+    return transitions.fail_action(
         execution,
         action.key,
+        Failure(failure.category, f"{key}: {failure.message}"[:MAX_MESSAGE]),
+        now,
         attempt=1,
         started_at=parent.started_at,
-        failure=Failure(failure.category, f"{key}: {failure.message}"[:2_000]),
-        now=now,
+        tolerated=action.on_error is OnError.CONTINUE,
     )
 
 
@@ -88,20 +86,8 @@ def _give_up_items(execution: Execution, keys: list[str], now: datetime) -> Exec
     for key in keys:
         state = execution.actions.get(key)
         if state and state.status in {ActionStatus.PENDING, ActionStatus.WAITING}:
-            execution = transitions.happen(
-                execution,
-                EventType.ACTION_SKIPPED,
-                now,
-                action=key,
-                reason=SkippedBecause.STOPPED.value,
-            )
+            execution = skip(execution, key, SkippedBecause.STOPPED, now)
     return execution
-
-
-def _attempt_due(state: ActionState | None, now: datetime) -> int | None:
-    if state is None:
-        return 1
-    return state.attempts + 1 if is_due(state, now) else None
 
 
 def _first_failure(execution: Execution, keys: list[str]) -> tuple[str, Failure] | None:

@@ -1,8 +1,6 @@
 """What one call led to, on record: success, a retry, a final failure, a timer, a skip."""
 
-from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 
 from shared.domain import transitions
 from shared.domain.definition import OnError
@@ -25,7 +23,7 @@ from shared.domain.outcomes import (
     WaitsUntil,
 )
 from shared.domain.plan import Plan
-from shared.domain.retry import Retry, next_attempt_at
+from shared.domain.retry import next_attempt_at
 
 
 def after_call(plan: Plan, execution: Execution, attempt: Attempt, spread: float) -> Execution:
@@ -101,19 +99,16 @@ def _after_failure(
             at_once=failed.category is ErrorCategory.TRANSIENT and number == 1,
             endless=endless,
         )
-    record: Callable[..., Execution] = transitions.fail_action
-    if retry_at is not None:
-        retry = Retry(retry_at, max(policy.retries - number, 0))
-        record = partial(record, retry=retry)
-    elif action.on_error is OnError.CONTINUE:
-        record = transitions.tolerate_action
-    return record(
+    return transitions.fail_action(
         execution,
         attempt.call.key,
+        failed.failure,
+        attempt.ended_at,
         attempt=number,
         started_at=attempt.started_at,
-        failure=failed.failure,
-        now=attempt.ended_at,
+        next_attempt_at=retry_at,
+        retries_left=max(policy.retries - number, 0) if retry_at is not None else None,
+        tolerated=retry_at is None and action.on_error is OnError.CONTINUE,
     )
 
 

@@ -23,7 +23,7 @@ from shared.domain.execution import (
 from shared.domain.graph import upstream
 from shared.domain.identity import digest, fingerprint, workflow_key
 from shared.domain.landing import after_call
-from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing
+from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing, action_of
 from shared.domain.plan import Plan, deadline, initial_retries
 
 
@@ -163,7 +163,7 @@ def _reuse(
         (state.ended_seq, key, state)
         for key, state in execution.actions.items()
         if state.status is ActionStatus.COMPLETED
-        and key.partition("[")[0] in _independent(plan, action)
+        and action_of(key) in _independent(plan, action)
     ]
     for _, key, state in sorted(kept, key=lambda found: found[0]):
         queued = transitions.happen(
@@ -191,7 +191,7 @@ def _perhaps_started(plan: Plan, execution: Execution, now: datetime) -> frozens
     if execution.status is not Status.RUNNING:
         return frozenset()
     started = {
-        key.partition("[")[0]
+        action_of(key)
         for key, state in execution.actions.items()
         if state.status in {ActionStatus.STARTED, ActionStatus.UNKNOWN}
     }

@@ -112,3 +112,8 @@ class Attempt:
 def item_key(action_id: str, index: int) -> str:
     """Return the key of one item of a forEach."""
     return f"{action_id}[{index}]"
+
+
+def action_of(key: str) -> str:
+    """Return the id of the action that a key, perhaps of one of its items, belongs to."""
+    return key.partition("[")[0]

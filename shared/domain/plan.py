@@ -6,6 +6,7 @@ from functools import cached_property
 
 from shared.domain.definition import ActionDefinition, RunIf, WorkflowDefinition
 from shared.domain.graph import chain, in_order, upstream
+from shared.domain.outcomes import action_of
 from shared.domain.retry import RetryPolicy
 
 
@@ -39,7 +40,7 @@ class Plan:
 
     def action(self, key: str) -> ActionDefinition:
         """Return the action, or compensation, that a call's key names. Raises KeyError."""
-        action_id = key.partition("[")[0]
+        action_id = action_of(key)
         if action_id in self.actions:
             return self.actions[action_id]
         return next(u for u in self.undoing[self.parents[action_id]] if u.key == action_id)

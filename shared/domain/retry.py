@@ -1,6 +1,5 @@
 """When to try again, as a value: a policy plus how often it failed gives an instant, or nothing."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
@@ -38,14 +37,6 @@ class RetryPolicy(BaseModel):
 
     retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, strict=True)] = 3
     backoff: Backoff = Backoff()
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """When a failed call is made again, and how many retries are left after that one."""
-
-    at: datetime
-    left: int
 
 
 def backoff_delay(backoff: Backoff, failures: int, spread: float) -> timedelta:

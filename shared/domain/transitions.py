@@ -26,7 +26,6 @@ from shared.domain.execution import (
 )
 from shared.domain.history import changes_of
 from shared.domain.identity import digest
-from shared.domain.retry import Retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,49 +174,13 @@ def complete_action(
 
 
 def fail_action(
-    execution: Execution,
-    action: str,
-    *,
-    attempt: int,
-    started_at: datetime | None,
-    failure: Failure,
-    now: datetime,
-    retry: Retry | None = None,
+    execution: Execution, action: str, failure: Failure, now: datetime, **details: Any
 ) -> Execution:
-    """Return the execution with one failed attempt recorded; it is final without a retry."""
-    return happen(
-        execution,
-        EventType.ACTION_FAILED,
-        now,
-        action=action,
-        attempt=attempt,
-        started_at=started_at,
-        error=failure,
-        next_attempt_at=retry.at if retry else None,
-        retries_left=retry.left if retry else None,
-    )
+    """Return the execution with one failed attempt recorded.
 
-
-def tolerate_action(
-    execution: Execution,
-    action: str,
-    *,
-    attempt: int,
-    started_at: datetime | None,
-    failure: Failure,
-    now: datetime,
-) -> Execution:
-    """Return the execution with the final failure of an action that does not fail it."""
-    return happen(
-        execution,
-        EventType.ACTION_FAILED,
-        now,
-        action=action,
-        attempt=attempt,
-        started_at=started_at,
-        error=failure,
-        tolerated=True,
-    )
+    It is final, tolerated or not, unless `details` say when it is made again.
+    """
+    return happen(execution, EventType.ACTION_FAILED, now, action=action, error=failure, **details)
 
 
 def suspend(

@@ -1,6 +1,5 @@
 """What each transition does to an execution."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,9 +19,8 @@ from shared.domain.execution import (
     SkipReason,
     Status,
 )
-from shared.domain.fate import is_due
+from shared.domain.fate import attempt_due
 from shared.domain.identity import digest
-from shared.domain.retry import Retry
 from tests.support.builders import NOW, SECOND, lease, queued, running
 
 LATER = NOW + 7 * SECOND
@@ -156,11 +154,12 @@ def test_a_failed_attempt_is_kept_with_its_error_and_its_retry() -> None:
     after = transitions.fail_action(
         running(),
         "a",
+        FAILURE,
+        LATER,
         attempt=1,
         started_at=NOW,
-        failure=FAILURE,
-        now=LATER,
-        retry=Retry(LATER + SECOND, 2),
+        next_attempt_at=LATER + SECOND,
+        retries_left=2,
     )
     assert after.actions["a"] == ActionState(
         ActionStatus.PENDING, 1, NOW, LATER, error=FAILURE, next_attempt_at=LATER + SECOND
@@ -170,14 +169,11 @@ def test_a_failed_attempt_is_kept_with_its_error_and_its_retry() -> None:
     assert not after.is_completed("a")
 
 
-@pytest.mark.parametrize(
-    ("fail", "tolerated"),
-    [(transitions.fail_action, False), (transitions.tolerate_action, True)],
-)
-def test_a_final_failure_is_kept_with_its_error(
-    fail: Callable[..., Execution], *, tolerated: bool
-) -> None:
-    after = fail(running(), "a", attempt=1, started_at=NOW, failure=FAILURE, now=LATER)
+@pytest.mark.parametrize("tolerated", [False, True])
+def test_a_final_failure_is_kept_with_its_error(*, tolerated: bool) -> None:
+    after = transitions.fail_action(
+        running(), "a", FAILURE, LATER, attempt=1, started_at=NOW, tolerated=tolerated
+    )
     state = after.actions["a"]
     assert (state.status, state.error, state.tolerated) == (
         ActionStatus.FAILED,
@@ -206,6 +202,6 @@ def test_a_skipped_execution_is_born_ended() -> None:
 def test_what_an_earlier_version_stored_is_read() -> None:
     assert ErrorCategory("retryable") is ErrorCategory.RECOVERABLE
     pending = ActionState(ActionStatus.PENDING, 1)
-    assert is_due(pending, NOW)
+    assert attempt_due(pending, NOW) == 2
     with pytest.raises(ValueError, match="nonsense"):
         ErrorCategory("nonsense")

@@ -119,9 +119,7 @@ def test_events_show_all_that_they_carry() -> None:
     execution = transitions.complete_action(
         execution, "a", attempt=1, started_at=NOW, output={"x": None}, now=NOW, retries_left=5
     )
-    execution = transitions.tolerate_action(
-        execution, "b", attempt=1, started_at=NOW, failure=NO, now=NOW
-    )
+    execution = transitions.fail_action(execution, "b", NO, NOW, attempt=1, tolerated=True)
     execution = transitions.start_compensation(execution, ["a"], NO, NOW)
     *_, expanded, completed, tolerated, compensating = shown(execution)["history"]
     assert expanded["count"] == 3

@@ -26,7 +26,6 @@ from shared.domain.lifecycle import (
     lifecycle_of,
     started,
 )
-from shared.domain.retry import Retry
 from shared.domain.transitions import TRANSITIONS
 from tests.support.builders import NOW, SECOND, lease, queued
 
@@ -42,11 +41,12 @@ def a_long_life() -> list[Execution]:
     failing = transitions.fail_action(
         states[-1],
         "call",
+        OOPS,
+        NOW + 2 * SECOND,
         attempt=1,
         started_at=NOW + SECOND,
-        failure=OOPS,
-        now=NOW + 2 * SECOND,
-        retry=Retry(LATER, 2),
+        next_attempt_at=LATER,
+        retries_left=2,
     )
     states.append(transitions.suspend(failing, EventType.RETRY_SCHEDULED, LATER, NOW + 2 * SECOND))
     states.append(transitions.claim(states[-1], lease("second"), LATER))

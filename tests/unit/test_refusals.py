@@ -165,7 +165,7 @@ def test_a_wrong_field_is_named(document: Any, pointers: list[str]) -> None:
         ({"body": 2**70}, "/body"),
         ({"body": {"a": ["\ud800"]}}, "/body/a/0"),
         ({"body": {"a\0b": 1}}, "/body"),
-        ({"timeouts": {"total": "0s"}}, "/timeouts"),
+        ({"timeouts": {"total": "0s"}}, "/timeouts/total"),
         ({"timeouts": {"total": "5"}}, "/timeouts/total"),
         ({"timeouts": {"idle": "5s"}}, "/timeouts/idle"),
         ({"followRedirects": 11}, "/followRedirects"),
