@@ -21,10 +21,11 @@ from shared.domain.execution import (
     Status,
 )
 from shared.domain.graph import upstream
-from shared.domain.identity import digest, fingerprint, workflow_key
+from shared.domain.identity import digest, fingerprint
 from shared.domain.landing import after_call
+from shared.domain.manual import Asked, manual
 from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing, action_of
-from shared.domain.plan import Plan, deadline, initial_retries
+from shared.domain.plan import Plan, deadline
 
 
 class Resolution(StrEnum):
@@ -136,22 +137,13 @@ def repeat(
     if how.action is not None and how.action not in plan.actions:
         raise NotFound("action", how.action)
     kind = "rerun" if how.action is None else "replay"
-    born = Execution(
-        id=how.id,
-        tenant=execution.tenant,
-        workflow_id=execution.workflow_id,
-        version=execution.version,
-        trigger_id="manual",
-        status=Status.QUEUED,
-        created_at=now,
-        deadline=deadline(plan.definition, now),
-        input=how.input,
-        request_fingerprint=fingerprint([kind, execution.id, how.action, how.input]),
-        origin=Origin(kind, execution.id, how.action),
-        retries_left=initial_retries(plan.definition),
-        active_key=workflow_key(execution.tenant, execution.workflow_id),
+    asked = Asked(
+        how.id,
+        how.input,
+        fingerprint([kind, execution.id, how.action, how.input]),
+        Origin(kind, execution.id, how.action),
     )
-    queued = transitions.queue(born, now + timing.resend)
+    queued = manual(plan.definition, execution.tenant, execution.version, asked, now, timing)
     return queued if how.action is None else _reuse(plan, execution, queued, how.action, now)
 
 
@@ -162,8 +154,7 @@ def _reuse(
     kept = [
         (state.ended_seq, key, state)
         for key, state in execution.actions.items()
-        if state.status is ActionStatus.COMPLETED
-        and action_of(key) in _independent(plan, action)
+        if state.status is ActionStatus.COMPLETED and action_of(key) in _independent(plan, action)
     ]
     for _, key, state in sorted(kept, key=lambda found: found[0]):
         queued = transitions.happen(

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from shared.domain import transitions
 from shared.domain.errors import NotFound
-from shared.domain.execution import Execution, Status
+from shared.domain.execution import Execution
 from shared.domain.identity import fingerprint, idempotent_id, manual_id
+from shared.domain.manual import Asked, manual
 from shared.domain.outcomes import Timing
-from shared.domain.plan import deadline, initial_retries
 from shared.domain.storable import check_storable
 from shared.domain.workflow import Workflow
 from shared.ports.clock import Clock
@@ -43,22 +42,15 @@ class TriggerWorkflow:
         return await self.start(workflow, workflow.definition, execution)
 
     def _execution(self, workflow: Workflow, given: JsonValue, key: str | None) -> Execution:
-        now = self.clock.now()
-        born = Execution(
+        asked = Asked(
             id=execution_id(workflow.tenant, workflow.id, key, self.new_id),
-            tenant=workflow.tenant,
-            workflow_id=workflow.id,
-            version=workflow.version,
-            trigger_id="manual",
-            status=Status.QUEUED,
-            created_at=now,
-            deadline=deadline(workflow.definition, now),
             input=given,
-            request_fingerprint=fingerprint(given) if key is not None else None,
-            retries_left=initial_retries(workflow.definition),
-            active_key=workflow.key,
+            fingerprint=fingerprint(given) if key is not None else None,
         )
-        return transitions.queue(born, now + self.timing.resend)
+        now = self.clock.now()
+        return manual(
+            workflow.definition, workflow.tenant, workflow.version, asked, now, self.timing
+        )
 
 
 def execution_id(
