@@ -61,6 +61,15 @@ class MakeCall:
             ready = await self._run(execution, call, ready, limit)
         return Attempt(call, started_at, self.clock.now(), ready)
 
+    def needs_intent(self, plan: Plan, execution: Execution, call: Call, items: Items) -> bool:
+        """Tell whether the call is really made, and must not be made twice.
+
+        It is not made where it is not wanted, or where its parameters have no values.
+        """
+        if call.expands or self.registry.effect(call.action) is not Effect.AT_MOST_ONCE:
+            return False
+        return isinstance(self._prepared(plan, execution, call, items), ActionDefinition)
+
     def _prepared(
         self, plan: Plan, execution: Execution, call: Call, items: Items
     ) -> ActionDefinition | Outcome:
@@ -102,9 +111,9 @@ class MakeCall:
         self, plan: Plan, execution: Execution, call: Call, items: Items
     ) -> ActionDefinition:
         action = call.action
+        self.registry.handler(action)
         if not is_templated(action):
             return action
-        self.registry.handler(action)
         item = _NO_ITEM
         if call.index is not None:
             listed = self._items(plan, execution, action, items)

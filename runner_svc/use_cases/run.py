@@ -46,6 +46,7 @@ class Journey:
     state: Execution
     landed: Sequence[Attempt] = ()
     unrecorded: list[Attempt] = field(default_factory=list)
+    items: Items = field(default_factory=dict)
 
     def put_off(self, state: Execution) -> None:
         """Note what landed, to be recorded with what follows."""
@@ -101,7 +102,6 @@ class RunExecution:
             given_up = self._given_up(holding.execution, plan)
             if await self._record(holding, given_up) is not RecordOutcome.APPLIED or plan is None:
                 return
-        items: Items = {}
         journey = Journey(holding.execution)
         while holding.execution.status is Status.RUNNING:
             calls = await self._decide(holding, plan, flights, journey)
@@ -110,10 +110,12 @@ class RunExecution:
             until = engine.next_instant(journey.state, self.clock.now())
             if len(calls) == 1 and not flights.keys and until is None:
                 # Nothing else can happen meanwhile, so no task is needed: half of the time.
-                journey.landed = [await self.make_call(plan, journey.state, calls[0], items)]
+                journey.landed = [
+                    await self.make_call(plan, journey.state, calls[0], journey.items)
+                ]
                 continue
             for call in calls:
-                flights.start(call.key, self.make_call(plan, journey.state, call, items))
+                flights.start(call.key, self.make_call(plan, journey.state, call, journey.items))
             journey.landed = await flights.landed(until)
 
     async def _decide(
@@ -124,7 +126,8 @@ class RunExecution:
         if flights.keys and deadline is not None and self.clock.now() >= deadline:
             await flights.abort()
         spread = self.spread() if journey.landed else 0
-        after, calls = self._next_state(journey.state, plan, flights, journey.landed, spread)
+        landed, items = journey.landed, journey.items
+        after, calls = self._next_state(journey.state, plan, flights, landed, spread, items)
         if self._may_record_later(after, calls, flights, journey):
             journey.put_off(after)
         elif after is not holding.execution:
@@ -164,6 +167,7 @@ class RunExecution:
         flights: Flights,
         landed: Sequence[Attempt],
         spread: float,
+        items: Items,
     ) -> tuple[Execution, list[Call]]:
         for attempt in landed:
             execution = after_call(plan, execution, attempt, spread)
@@ -177,13 +181,14 @@ class RunExecution:
         calls = engine.next_calls(plan, execution, flights.keys, now)
         if not calls and not flights.keys:
             return engine.suspend(plan, execution, now), []
-        return self._with_intents(execution, calls), calls
+        return self._with_intents(plan, execution, calls, items), calls
 
-    def _with_intents(self, execution: Execution, calls: Sequence[Call]) -> Execution:
+    def _with_intents(
+        self, plan: Plan, execution: Execution, calls: Sequence[Call], items: Items
+    ) -> Execution:
         """Note, before a call that must not be repeated, that it is about to be made."""
         for call in calls:
-            effect = self.make_call.registry.effect(call.action)
-            if effect is Effect.AT_MOST_ONCE and not call.expands:
+            if self.make_call.needs_intent(plan, execution, call, items):
                 execution = transitions.start_action(execution, call.key, self.clock.now())
         return execution
 
@@ -198,7 +203,8 @@ class RunExecution:
             for attempt in journey.landed
         ]
         landed = [*journey.unrecorded, *failed]
-        after, calls = self._next_state(holding.execution, plan, flights, landed, 0)
+        held, items = holding.execution, journey.items
+        after, calls = self._next_state(held, plan, flights, landed, 0, items)
         outcome = await self._record(holding, after)
         if outcome is RecordOutcome.UNSERIALISABLE:
             failure = Failure(ErrorCategory.OUTPUT_UNSERIALISABLE, "the execution is too large")

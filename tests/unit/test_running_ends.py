@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from shared.domain import operations
 from shared.domain.execution import (
     ActionStatus,
     ErrorCategory,
+    EventType,
     Execution,
     Status,
 )
@@ -140,9 +142,43 @@ async def test_an_intent_is_on_record_before_an_at_most_once_call(bench: Bench) 
         return (await bench.stored()).actions["pay"].status.value
 
     bench.script.tell("pay", look)
-    after = await bench.after(bench.definition({"id": "pay", "type": "once"}))
+    wanted = {"when": "${ input == null }", "to": "${ execution.id }"}
+    after = await bench.after(bench.definition({"id": "pay", "type": "once", **wanted}))
     assert after.actions["pay"].output == "started"
     assert after.status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [
+        ({"when": "${ input == 'yes' }"}, ActionStatus.SKIPPED),
+        ({"when": "${ input.missing }"}, ActionStatus.FAILED),
+        ({"to": "${ input.missing }"}, ActionStatus.FAILED),
+        ({"forEach": {"items": [1]}, "to": "${ item.missing }"}, ActionStatus.FAILED),
+    ],
+)
+async def test_no_intent_is_on_record_of_a_call_that_is_not_made(
+    bench: Bench, action: dict[str, Any], status: ActionStatus
+) -> None:
+    after = await bench.after(bench.definition({"id": "pay", "type": "once", **action}))
+    assert after.actions["pay"].status is status
+    assert bench.script.called == []
+    assert EventType.ACTION_STARTED not in {event.type for event in after.history}
+
+
+async def test_no_intent_is_on_record_of_an_action_that_the_runner_does_not_know(
+    bench: Bench,
+) -> None:
+    foreign = bench.registry.catalogue.restore(
+        {
+            "workflowId": "hello",
+            "trigger": {"type": "manual"},
+            "actions": [{"id": "pay", "type": "no-such"}],
+        }
+    )
+    after = await bench.after(foreign)
+    assert after.status is Status.FAILED
+    assert EventType.ACTION_STARTED not in {event.type for event in after.history}
 
 
 async def _lost(bench: Bench) -> Execution:
