@@ -32,6 +32,10 @@ TREE: dict[str, Any] = {
 }
 
 
+CATASTROPHE = "(a+)+$"
+"""Takes an engine that backtracks ages over many letters and something else."""
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -59,6 +63,8 @@ def test_a_schema_is_accepted(schema: Any) -> None:
         ({"properties": []}, "/properties"),
         ({"pattern": "("}, "/pattern"),
         ({"patternProperties": {"[": {}}}, "/patternProperties"),
+        ({"items": {"pattern": "(?=a)a"}}, "/items/pattern"),
+        ({"pattern": r"(a)\1"}, "/pattern"),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "/$schema"),
         ({"items": {"$schema": "https://example.com/own"}}, "/items/$schema"),
         ({"$ref": "https://example.com/other"}, "/$ref"),
@@ -83,6 +89,13 @@ def test_what_is_no_schema_is_refused_where_it_is_wrong(schema: Any, pointer: st
         (ORDER, {"orderId": 42, "items": [{"a/b": "x"}]}),
         (TREE, {"children": [{"children": []}]}),
         ({"format": "email"}, "formats are remarks, not rules"),
+        ({"pattern": r"^\p{L}+[\u4e00-\u9fa5]\d$"}, "né一1"),
+        ({"patternProperties": {"^x-": {}}, "additionalProperties": False}, {"x-a": 1}),
+        ({"patternProperties": {"^x-": {}}, "unevaluatedProperties": False}, {"x-a": 1}),
+        (
+            {"allOf": [{"patternProperties": {"^x-": {}}}], "unevaluatedProperties": False},
+            {"x-a": 1},
+        ),
         ({}, None),
     ],
 )
@@ -99,6 +112,14 @@ def test_an_input_meets_its_schema(schema: Any, given: Any) -> None:
         (ORDER, {"orderId": True}, ["/orderId"]),
         (ORDER, {"orderId": 1, "items": [{"a/b": 1}]}, ["/items/0/a~1b"]),
         (ORDER, {"orderId": "x", "more": 1}, ["", "/orderId"]),
+        ({"pattern": "^a$"}, "a\n", [""]),
+        ({"patternProperties": {"^x-": {"type": "string"}}}, {"x-a": 1}, ["/x-a"]),
+        ({"patternProperties": {"^x-": {}}, "additionalProperties": False}, {"y": 1}, [""]),
+        (
+            {"allOf": [{"patternProperties": {"^x-": {}}}], "unevaluatedProperties": False},
+            {"y": 1},
+            [""],
+        ),
         (TREE, {"children": [{"children": 5}]}, ["/children/0/children"]),
     ],
 )
@@ -119,6 +140,43 @@ def test_a_schema_without_end_is_an_error_of_the_input_not_of_the_service() -> N
     CHECKS.check_schema(endless, "")
     with pytest.raises(InvalidInput, match="without end"):
         CHECKS.check_input(endless, 1, "")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"additionalProperties": {"pattern": CATASTROPHE}},
+        {"patternProperties": {CATASTROPHE: False}, "maxProperties": 0},
+        {"patternProperties": {CATASTROPHE: False}, "additionalProperties": False},
+        {
+            "allOf": [{"$ref": "#/$defs/some"}],
+            "unevaluatedProperties": False,
+            "$defs": {"some": {"patternProperties": {CATASTROPHE: False}}},
+        },
+    ],
+    ids=["pattern", "patternProperties", "additionalProperties", "unevaluatedProperties"],
+)
+def test_no_pattern_takes_ages(schema: Any) -> None:
+    long = "a" * 50_000 + "!"
+    CHECKS.check_schema(schema, "/inputSchema")
+    with pytest.raises(InvalidInput):
+        CHECKS.check_input(schema, {long: long}, "")
+
+
+def test_many_matches_of_a_large_pattern_are_not_begun() -> None:
+    schema: Any = {"items": {"pattern": "(a|b)*a(a|b){300}c"}}
+    CHECKS.check_schema(schema, "")
+    CHECKS.check_input(schema, ["a" * 301 + "c"] * 10, "")
+    with pytest.raises(InvalidInput, match="too many steps") as refused:
+        CHECKS.check_input(schema, ["ab" * 5_000] * 1_000, "/input")
+    assert pointers(refused) == ["/input"]
+
+
+def test_a_stored_pattern_that_cannot_be_matched_refuses_the_input() -> None:
+    with pytest.raises(InvalidInput, match="no regular expression of RE2") as refused:
+        CHECKS.check_input({"pattern": "(?=a)a"}, "a", "")
+    assert pointers(refused) == [""]
 
 
 def test_of_very_many_and_very_long_problems_the_first_are_told() -> None:

@@ -15,17 +15,19 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from shared.adapters.json_schema.patterns import (
+    LinearValidator,
+    Unmatchable,
+    compiled,
+    limited,
+)
 from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.storable import escape
 from shared.ports.inputs import Schema
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _NOTHING_ELSE: Final[Registry[Any]] = Registry()
-_META: Final = Draft202012Validator(
-    Draft202012Validator.META_SCHEMA,
-    registry=_NOTHING_ELSE,
-    format_checker=Draft202012Validator.FORMAT_CHECKER,
-)
+_META: Final = Draft202012Validator(Draft202012Validator.META_SCHEMA, registry=_NOTHING_ELSE)
 _MOST: Final = 50
 """How many problems are named; an input of thousands of items can have as many."""
 
@@ -52,17 +54,22 @@ class JsonSchemaValidator:
             resolver = _NOTHING_ELSE.resolver_with_root(resource)
             for place in _schemas(schema, pointer, resolver):
                 problems += _problems_of_references(place)
+                problems += _problems_of_patterns(place)
         if problems:
             raise InvalidInput(problems)
 
     def check_input(self, schema: Schema, given: JsonValue, pointer: str) -> None:
         """See InputValidator.check_input."""
-        validator = Draft202012Validator(schema, registry=_NOTHING_ELSE)
+        validator = LinearValidator(schema, registry=_NOTHING_ELSE)
         try:
-            problems = list(_problems(validator.iter_errors(given), pointer))
+            with limited():
+                problems = list(_problems(validator.iter_errors(given), pointer))
         except RecursionError as error:
             said = "cannot be checked: the schema refers to itself without end"
             raise InvalidInput([FieldProblem(pointer, said)]) from error
+        except Unmatchable as error:
+            said = f"cannot be checked: a pattern of the schema {error}"
+            raise InvalidInput([FieldProblem(pointer, said[:_LONGEST])]) from error
         if problems:
             raise InvalidInput(problems)
 
@@ -103,6 +110,17 @@ def _problems_of_references(place: _Place) -> Iterator[FieldProblem]:
         if keyword in schema and not _leads_to_schema(schema[keyword], resolver):
             said = f"is '{schema[keyword]}'; it must lead to a schema within this one"
             yield FieldProblem(f"{pointer}/{keyword}", said)
+
+
+def _problems_of_patterns(place: _Place) -> Iterator[FieldProblem]:
+    schema, pointer, _ = place
+    found = [("pattern", schema["pattern"])] if "pattern" in schema else []
+    found += [("patternProperties", pattern) for pattern in schema.get("patternProperties", ())]
+    for keyword, pattern in found:
+        try:
+            compiled(pattern)
+        except Unmatchable as error:
+            yield FieldProblem(f"{pointer}/{keyword}", str(error)[:_LONGEST])
 
 
 def _leads_to_schema(reference: str, resolver: Any) -> bool:
