@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from prometheus_client import CollectorRegistry
 
 from shared.domain.catalogue import ActionCatalogue
+from shared.domain.durations import DefinitionSchema
 from shared.runtime.health import Health, health_router
 from workflows_svc.api import (
     actions,
@@ -50,7 +51,9 @@ def _openapi(app: FastAPI, catalogue: ActionCatalogue) -> dict[str, Any]:
         )
         schemas_there = document["components"]["schemas"]
         for model in (catalogue.model, problems.Problem):
-            schema = model.model_json_schema(ref_template=_REFERENCE)
+            schema = model.model_json_schema(
+                ref_template=_REFERENCE, schema_generator=DefinitionSchema
+            )
             schemas_there.update(schema.pop("$defs", {}))
             schemas_there[model.__name__] = schema
         app.openapi_schema = document

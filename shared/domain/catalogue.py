@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, from_json
 
 from shared.domain.definition import ActionDefinition, WorkflowDefinition
+from shared.domain.durations import DefinitionSchema
 from shared.domain.errors import FieldProblem, InvalidInput, Misconfigured
 from shared.domain.problems import describe, is_echo
 from shared.domain.retry import RetryPolicy
@@ -180,7 +181,7 @@ class ActionCatalogue:
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of a definition."""
-        schema = self.model.model_json_schema()
+        schema = self.model.model_json_schema(schema_generator=DefinitionSchema)
         for spec in self._specs.values():
             for suffix in ("", "WithCompensation"):
                 _allow_expressions(schema["$defs"].get(f"{spec.params.__name__}{suffix}", {}))

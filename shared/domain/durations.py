@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import WithDefaultSchema
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 MAX_LENGTH: Final = timedelta(days=365)
@@ -23,6 +25,18 @@ _UNITS: Final = {
 }
 _INTERVAL_PATTERN: Final = r"^[0-9]{1,11}[smh]$"
 _DURATION_PATTERN: Final = r"^[0-9]{1,14}(ms|s|m|h)$"
+
+
+class DefinitionSchema(GenerateJsonSchema):
+    """Writes JSON Schemas in which the default of a duration is what a user would write."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        """Say `2s` where pydantic says `PT2S`, which is for lengths of time in ISO 8601."""
+        found = super().default_schema(schema)
+        default = schema.get("default")
+        if isinstance(default, timedelta) and found.get("format") != "duration":
+            found["default"] = format_duration(default)
+        return found
 
 
 def parse_interval(value: object) -> timedelta:

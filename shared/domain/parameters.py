@@ -7,6 +7,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.catalogue import ActionSpec
 from shared.domain.definition import ActionDefinition
+from shared.domain.durations import DefinitionSchema
 
 _ENVELOPE: Final = frozenset(map(to_camel, ActionDefinition.model_fields))
 _REFERENCE: Final = "#/$defs/"
@@ -14,7 +15,7 @@ _REFERENCE: Final = "#/$defs/"
 
 def parameters_schema(spec: ActionSpec) -> dict[str, Any]:
     """Return the schema of the parameters; an expression may stand in the place of a value."""
-    schema = spec.params.model_json_schema()
+    schema = spec.params.model_json_schema(schema_generator=DefinitionSchema)
     properties = schema.get("properties", {})
     parameters = {
         "type": "object",

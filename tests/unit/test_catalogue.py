@@ -1,5 +1,6 @@
 """The types of action that exist; keeping definitions and describing them."""
 
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
@@ -17,6 +18,7 @@ from shared.domain.catalogue import (
 )
 from shared.domain.definition import ActionDefinition
 from shared.domain.errors import Misconfigured
+from shared.domain.parameters import parameters_schema
 from tests.support.builders import CATALOGUE
 from tests.unit.documents import EXAMPLE, LOG, RICH
 
@@ -45,6 +47,13 @@ class OtherLog(ActionDefinition):
     """Claims a name that is taken."""
 
     type: Literal["log"]
+
+
+class Timed(ActionDefinition):
+    """Has a length of time as pydantic knows it."""
+
+    type: Literal["timed"]
+    rest: timedelta = timedelta(seconds=2)
 
 
 class Nameless(ActionDefinition):
@@ -125,6 +134,20 @@ def test_the_schema_is_valid_and_accepts_what_is_accepted() -> None:
     for document in (EXAMPLE, TEMPLATED, normalised(CATALOGUE.parse(RICH))):
         assert list(validator.iter_errors(document)) == []
         assert CATALOGUE.parse(document).workflow_id == document["workflowId"]
+
+
+def test_the_schema_shows_defaults_as_they_are_written() -> None:
+    kinds = CATALOGUE.json_schema()["$defs"]
+    assert kinds["Backoff"]["properties"]["initial"]["default"] == "2s"
+    assert kinds["MongodbAction"]["properties"]["timeout"]["default"] == "30s"
+    http = next(spec for spec in CATALOGUE.specs if spec.name == "http-request")
+    timeouts = parameters_schema(http)["$defs"]["HttpTimeouts"]["properties"]
+    assert timeouts["connect"]["default"] == "5s"
+
+
+def test_a_length_of_time_in_iso_8601_stays_one() -> None:
+    schema = parameters_schema(ActionSpec(Timed))
+    assert schema["properties"]["rest"]["default"] == "PT2S"
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,25 @@ def test_the_schemas_are_schemas() -> None:
         Draft202012Validator.check_schema(schema)
 
 
+def defaults(node: Any) -> Iterator[Json]:
+    if isinstance(node, dict):
+        if "default" in node:
+            yield node
+        for below in node.values():
+            yield from defaults(below)
+    elif isinstance(node, list):
+        for below in node:
+            yield from defaults(below)
+
+
+def test_a_default_is_what_its_field_takes() -> None:
+    found = list(defaults(DOCUMENT["components"]["schemas"]))
+    assert {"30s", "5m"} <= {node["default"] for node in found if isinstance(node["default"], str)}
+    for node in found:
+        rooted = {**node, "components": DOCUMENT["components"]}
+        assert list(Draft202012Validator(rooted).iter_errors(node["default"])) == [], node
+
+
 def bodies() -> list[Any]:
     """Return route, schema and value of every example of a request body."""
     return [
