@@ -122,8 +122,7 @@ def _facts(execution: Json) -> list[tuple[str, str]]:
     if "latenessMs" in execution:
         facts.append(("started", f"{milliseconds(execution['latenessMs'])} after it was due"))
     if "nextAttemptAt" in execution:
-        at = local_time(execution["nextAttemptAt"])
-        facts.append(("next try", f"{at} ({more_retries(execution['retriesLeft'])})"))
+        facts.append(_wait(execution))
     if "deadline" in execution:
         facts.append(("deadline", local_time(execution["deadline"])))
     if "origin" in execution:
@@ -142,6 +141,19 @@ def _facts(execution: Json) -> list[tuple[str, str]]:
         skipped = execution["skipped"]
         facts.append(("skipped", f"{skipped['count']} instants: {skipped['reason']}"))
     return facts
+
+
+def _wait(execution: Json) -> tuple[str, str]:
+    """Return what an execution waits for: its next try, a person, or an instant."""
+    at = local_time(execution["nextAttemptAt"])
+    if execution["status"] == "pending":
+        return "next try", f"{at} ({more_retries(execution['retriesLeft'])})"
+    actions = execution.get("actions", [])
+    calls = [*actions, *(item for action in actions for item in action.get("items", []))]
+    unknown = ", ".join(call["id"] for call in calls if call["status"] == "unknown")
+    if unknown:
+        return "waits for", f"an answer about {unknown}: see 'workflows resolve'"
+    return "waits until", at
 
 
 def _event_line(event: Json) -> Text:

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from local.cli.errors import Exit
+from local.cli.output import local_time
 from tests.support.command_line import CommandLine
 from tests.support.recording_api import ANSWER, RecordingApi
 
@@ -94,6 +95,31 @@ async def test_a_history_is_printed_whole_where_no_terminal_is(
     assert lines[6].endswith(f" {OUTPUT}")
     assert lines[7].endswith(f" {SENTENCE}")
     assert len(lines) == 8
+
+
+UNKNOWN = {"id": "pay", "status": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("status", "actions", "shown"),
+    [
+        ("pending", [], f"next try    {local_time(AT)} (2 more retries after it)"),
+        ("waiting", [], f"waits until {local_time(AT)}"),
+        ("waiting", [UNKNOWN], "waits for   an answer about pay: see 'workflows resolve'"),
+        (
+            "waiting",
+            [{"id": "each", "status": "expanded", "items": [UNKNOWN]}],
+            "waits for   an answer about pay: see 'workflows resolve'",
+        ),
+    ],
+    ids=["backoff", "timer", "person", "person-for-an-item"],
+)
+async def test_it_is_said_what_an_execution_waits_for(
+    api: RecordingApi, workflows: CommandLine, status: str, actions: list[Any], shown: str
+) -> None:
+    waits = {"status": status, "nextAttemptAt": AT, "retriesLeft": 2, "actions": actions}
+    answer(api, {**EXECUTION, **waits})
+    assert f"  {shown}" in (await workflows("execution", "x")).lines
 
 
 async def test_help_and_wrong_usage_are_printed_whole_where_no_terminal_is(
