@@ -30,16 +30,18 @@ from tests.support.waiting import eventually
 
 DUE_AT_ONCE: Final = 20_000
 BY_HAND: Final = 20
+_TRIES: Final = 3000
 _LEAD: Final = timedelta(seconds=2)
 _RETENTION: Final = timedelta(days=30)
 _SETTINGS: Final = {
     "POLL_INTERVAL": "1s",
-    "LEASE": "8s",
-    "LEASE_RENEWAL": "2s",
+    "LEASE": "20s",
+    "LEASE_RENEWAL": "4s",
     "RESEND": "5s",
     "RESEND_MAX": "10s",
     "DRAIN": "5s",
     "KAFKA_SESSION_TIMEOUT": "6s",
+    "MONGODB_TIMEOUT": "10s",
 }
 
 
@@ -79,13 +81,13 @@ class Battlefield:
 
     async def _trigger(self, workflow_id: str, key: str) -> None:
         """Send one trigger until there is an answer, with one key."""
-        for _ in range(600):
+        for _ in range(_TRIES):
             try:
                 response = await self.stack.request(
                     "POST",
                     f"/workflows/{workflow_id}/trigger",
                     headers={"Idempotency-Key": key},
-                    timeout=10,
+                    timeout=30,
                 )
             except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol):
                 await asyncio.sleep(0.1)
@@ -97,19 +99,19 @@ class Battlefield:
             if response.status_code == httpx.codes.CONFLICT:
                 return
             await asyncio.sleep(0.1)
-        raise AssertionError("no answer to a trigger within a minute")
+        raise AssertionError(f"no answer to a trigger in {_TRIES} tries")
 
     async def unfinished(self) -> int:
         """Count executions that have not ended; each has an active key."""
         return await self.mongo.executions.count_documents({"activeKey": {"$gt": ""}})
 
-    async def await_end(self, due: datetime, within: float) -> None:
+    async def await_end(self, due: datetime) -> None:
         """Wait until every occurrence of a wave exists and nothing is unfinished."""
 
         async def missing() -> tuple[int, int]:
             return DUE_AT_ONCE - await self._count(due), await self.unfinished()
 
-        await eventually(missing, lambda left: left == (0, 0), within=within, every=0.5)
+        await eventually(missing, lambda left: left == (0, 0), within=600, every=0.5)
 
     async def _count(self, due: datetime, **more: str) -> int:
         recent = {"tenant": TENANT, "createdAt": {"$gte": due - _LEAD}}

@@ -19,6 +19,9 @@ from tests.chaos.battlefield import DUE_AT_ONCE, Battlefield, battlefield
 from tests.support.waiting import eventually
 
 _STRUCK_AFTER = 2_000
+_MORE_WAVES = 3
+"""So often a strike is repeated that a busy machine let come too late."""
+
 _CLOCKS_AGREE = 0.025
 """Seconds by which the journal's clock and the platform's may differ."""
 
@@ -78,29 +81,22 @@ MAY_REPEAT_AN_ACTION = {"runner service killed", "MongoDB primary steps down"}
 LOSES_WHAT_WAS_PUBLISHED = {"broker killed and wiped"}
 
 
-@pytest.mark.timeout(330)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("strike", STRIKES)
 async def test_chaos(field: Battlefield, strike: str) -> None:
     async with field.subscribed() as tap:
         due = await _survive(field, strike)
         if strike not in LOSES_WHAT_WAS_PUBLISHED:
-            await tap.hears(await field.lifecycle(due), within=90)
+            await tap.hears(await field.lifecycle(due), within=300)
 
 
 async def _survive(field: Battlefield, strike: str) -> datetime:
-    due = await field.start_wave()
-    clients = asyncio.create_task(field.trigger_by_hand())
-    await eventually(
-        lambda: field.completed(due), lambda n: n >= _STRUCK_AFTER, within=60, every=0.1
-    )
-    await STRIKES[strike](field)
-    assert await field.completed(due) < DUE_AT_ONCE, "the strike came too late to matter"
-    await field.stack.ready()
-    await field.await_end(due, within=120)
-    clients.cancel()
-    with suppress(asyncio.CancelledError):
-        await clients
-    await eventually(field.unfinished, lambda n: n == 0)
+    due, in_time = await _wave(field, strike)
+    for _ in range(_MORE_WAVES):
+        if in_time:
+            break
+        due, in_time = await _wave(field, strike)
+    assert in_time, "each strike came too late to matter"
 
     assert await field.outcomes(due) == {("completed", ""): DUE_AT_ONCE}
     assert await field.orphans() == 0
@@ -109,6 +105,24 @@ async def _survive(field: Battlefield, strike: str) -> datetime:
     assert busy.json()["items"] == []
     await _check_runs(field, due, may_repeat=strike in MAY_REPEAT_AN_ACTION)
     return due
+
+
+async def _wave(field: Battlefield, strike: str) -> tuple[datetime, bool]:
+    """Strike in the middle of a wave, until it ends; tell whether it was not over by then."""
+    due = await field.start_wave()
+    clients = asyncio.create_task(field.trigger_by_hand())
+    await eventually(
+        lambda: field.completed(due), lambda n: n >= _STRUCK_AFTER, within=300, every=0.1
+    )
+    await STRIKES[strike](field)
+    in_time = await field.completed(due) < DUE_AT_ONCE
+    await field.stack.ready()
+    await field.await_end(due)
+    clients.cancel()
+    with suppress(asyncio.CancelledError):
+        await clients
+    await eventually(field.unfinished, lambda n: n == 0)
+    return due, in_time
 
 
 async def _check_runs(field: Battlefield, due: datetime, *, may_repeat: bool) -> None:
