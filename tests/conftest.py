@@ -87,7 +87,7 @@ def unique() -> str:
 @pytest.fixture
 async def mongo(unique: str) -> AsyncIterator[MongoConnection]:
     """A connection to an empty database of its own."""
-    settings = MongoSettings(mongodb_uri(), f"test-{unique}", parse_duration("20s"))
+    settings = MongoSettings(mongodb_uri(), f"test-{unique}", parse_duration("60s"))
     connection = MongoConnection(settings, "tests")
     await connection.open()
     yield connection

@@ -19,7 +19,7 @@ from tests.support.command_line import CommandLine
 from tests.support.destination import Destination
 from tests.support.servers import mongodb_uri
 from tests.support.stack import Stack, log_action, manual, periodic, quick_retry
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 UNKNOWN = 'requests_dropped_total{reason="unknown"}'
 
@@ -132,7 +132,7 @@ async def test_trigger_of_a_pending_workflow_says_when_it_is_tried_again(
     stack: Stack, workflows: CommandLine, destination: Destination, name: str
 ) -> None:
     failing = destination.to("/status/500")
-    await stack.create(manual(name, failing, retry=quick_retry(2, initial="60s")))
+    await stack.create(manual(name, failing, retry=quick_retry(2, initial="1h")))
     execution_id = await stack.trigger(name)
     pending = await stack.reaches(execution_id, "pending")
     refused = await workflows("trigger", name, code=Exit.REFUSED)
@@ -185,7 +185,7 @@ async def test_executions_are_watched_until_an_interrupt(
     destination.held.set()
     second = await asyncio.to_thread(watching.stdout.readline)
     watching.send_signal(signal.SIGINT)
-    out, err = await asyncio.to_thread(watching.communicate, timeout=20)
+    out, err = await asyncio.to_thread(watching.communicate, timeout=PATIENCE)
     assert [line.split()[3] for line in (first, second)] == ["running", "completed"]
     assert {line.split()[-1] for line in (first, second)} == {execution_id}
     assert (watching.returncode, out, err) == (128 + signal.SIGINT, "", "")

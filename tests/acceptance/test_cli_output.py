@@ -12,6 +12,7 @@ from local.cli.errors import Exit
 from local.cli.output import local_time
 from tests.support.command_line import CommandLine
 from tests.support.recording_api import ANSWER, RecordingApi
+from tests.support.waiting import PATIENCE
 
 AT = "2031-01-02T03:04:05.678Z"
 LONG = "-".join(str(number) for number in range(200))
@@ -181,7 +182,7 @@ async def test_changes_are_watched_as_one_json_object_per_line(
     assert watching.stdout is not None
     lines = [await asyncio.to_thread(watching.stdout.readline) for _ in range(3)]
     watching.send_signal(signal.SIGINT)
-    out, err = await asyncio.to_thread(watching.communicate, timeout=20)
+    out, err = await asyncio.to_thread(watching.communicate, timeout=PATIENCE)
     assert [json.loads(line) for line in lines] == [EXECUTION, other, done]
     assert (watching.returncode, out, err) == (128 + signal.SIGINT, "", "")
 
@@ -196,7 +197,7 @@ async def test_a_watch_whose_reader_has_gone_ends_quietly(
     assert watching.stderr is not None
     await asyncio.to_thread(watching.stdout.readline)
     watching.stdout.close()
-    assert await asyncio.to_thread(watching.wait, 20) == 1
+    assert await asyncio.to_thread(watching.wait, PATIENCE) == 1
     assert watching.stderr.read() == ""
     watching.stderr.close()
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from tests.support.destination import Destination
 from tests.support.journal import Journal
 from tests.support.repeating import deliver_again
 from tests.support.stack import (
+    STOP_SECONDS,
     Json,
     Service,
     Stack,
@@ -22,7 +25,7 @@ from tests.support.stack import (
     periodic,
     quick_retry,
 )
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -40,11 +43,19 @@ async def _runner_of(stack: Stack, execution_id: str) -> Service:
     return (await eventually(found))[0]
 
 
-@pytest.mark.timeout(180)
 async def test_crash_is_not_success(make_stack: MakeStack, destination: Destination) -> None:
-    """With leases that outlast the group's session, as by default."""
-    lease = 14
-    stack = await make_stack("none", LEASE=f"{lease}s", LEASE_RENEWAL="3s", RESEND="2s")
+    """With leases that outlast the group's session, as by default.
+
+    The wake-up at the end of the lease is enough: it would be sent again only much later.
+    """
+    lease, resend = 14, 90
+    stack = await make_stack(
+        "none",
+        LEASE=f"{lease}s",
+        LEASE_RENEWAL="3s",
+        RESEND=f"{resend}s",
+        RESEND_MAX=f"{resend}s",
+    )
     stack.add("workflows")
     stack.add("scheduler")
     stack.add("runner", KAFKA_SESSION_TIMEOUT="6s")
@@ -64,10 +75,10 @@ async def test_crash_is_not_success(make_stack: MakeStack, destination: Destinat
     execution = await stack.execution(execution_id)
     assert execution["status"] == "running"
     assert [a["id"] for a in execution["actions"]] == ["A"]
-    await eventually(calls, lambda n: n == 2, within=lease + 10)
+    await eventually(calls, lambda n: n == 2, within=lease + resend + PATIENCE)
     execution = await stack.execution(execution_id)
     recovered = next(e for e in execution["history"] if e["type"] == "recovered")
-    assert datetime.fromisoformat(recovered["at"]).timestamp() - at <= lease + 0.5 + 1.5
+    assert datetime.fromisoformat(recovered["at"]).timestamp() - at < lease + resend / 2
     destination.held.set()
     ended = await stack.ends(execution_id)
     assert ended["status"] == "completed"
@@ -78,7 +89,6 @@ async def test_crash_is_not_success(make_stack: MakeStack, destination: Destinat
     assert await stack.status("crashing") == "idle"
 
 
-@pytest.mark.timeout(240)
 async def test_runner_killer(make_stack: MakeStack) -> None:
     stack = await make_stack("none", LEASE="3s", LEASE_RENEWAL="1s", KAFKA_SESSION_TIMEOUT="6s")
     stack.add("workflows")
@@ -90,8 +100,8 @@ async def test_runner_killer(make_stack: MakeStack) -> None:
     await stack.create(manual("killer", {"type": "kill-runner"}))
     await stack.create(manual("bystander"))
     execution_id = await stack.trigger("killer")
-    bystander = await stack.ends(await stack.trigger("bystander"), within=60)
-    killed = await stack.ends(execution_id, within=200)
+    bystander = await stack.ends(await stack.trigger("bystander"))
+    killed = await stack.ends(execution_id, within=400)
     keeping.cancel()
     assert bystander["status"] == "completed"
     assert (killed["status"], killed["error"]["category"]) == ("failed", "runner-lost")
@@ -123,7 +133,6 @@ async def test_poisonous_result(stack: Stack) -> None:
             assert execution["error"]["category"] == "output-unserialisable"
 
 
-@pytest.mark.timeout(180)
 async def test_no_double_run(make_stack: MakeStack, journal: Journal) -> None:
     stack = await make_stack("none")
     stack.add("workflows")
@@ -135,7 +144,16 @@ async def test_no_double_run(make_stack: MakeStack, journal: Journal) -> None:
     names = [f"double-{number}" for number in range(20)]
     for name in names:
         await stack.create(periodic(name, "1s", journal.action()))
-    await asyncio.sleep(10)
+
+    async def completed() -> list[Json]:
+        return await stack.executions(status="completed")
+
+    async def shares() -> list[float]:
+        runners = [s for label, s in stack.services.items() if label.startswith("runner")]
+        return [await s.metric('executions_total{outcome="completed"}') for s in runners]
+
+    await eventually(completed, lambda found: _fewest(names, found) >= 7, every=1)
+    await eventually(shares, all)
     for name in names:
         await stack.request("PATCH", f"/workflows/{name}", json={"enabled": False})
 
@@ -150,19 +168,17 @@ async def test_no_double_run(make_stack: MakeStack, journal: Journal) -> None:
         executions = await stack.executions(workflowId=name)
         instants = [e["scheduledFor"] for e in executions]
         assert len(instants) == len(set(instants))
-        fired = [e for e in executions if e["status"] == "completed"]
-        assert len(fired) >= 7
     assert set(journal.counts().values()) == {1}
-    taken = [
-        await service.metric('executions_total{outcome="completed"}')
-        for label, service in stack.services.items()
-        if label.startswith("runner")
-    ]
-    assert all(taken), f"each runner has its share: {taken}"
+
+
+def _fewest(names: Sequence[str], executions: Sequence[Json]) -> int:
+    """Return how many executions the workflow has that has the fewest."""
+    counts = Counter(str(e["workflowId"]) for e in executions)
+    return min(counts[name] for name in names)
 
 
 async def test_stop(make_stack: MakeStack, destination: Destination, journal: Journal) -> None:
-    stack = await make_stack()
+    stack = await make_stack(DRAIN=f"{STOP_SECONDS}s")
     names = [f"stopping-{number}" for number in range(30)]
     for name in names:
         await stack.create(
@@ -180,7 +196,7 @@ async def test_stop(make_stack: MakeStack, destination: Destination, journal: Jo
     assert all(state["actions"][0]["status"] == "completed" for state in states)
     stack.runner.start()
     for execution_id in ids:
-        assert (await stack.ends(execution_id, within=60))["status"] == "completed"
+        assert (await stack.ends(execution_id))["status"] == "completed"
     assert set(journal.counts().values()) == {1}
     assert len(journal.runs()) == 2 * len(names)
     for service in (stack.workflows, stack.scheduler, stack.runner):
@@ -204,6 +220,6 @@ async def test_stop_gives_back_what_does_not_end_in_time(
     assert events(execution)[-1] == "released"
     destination.held.set()
     stack.runner.start()
-    ended = await stack.ends(execution_id, within=60)
+    ended = await stack.ends(execution_id)
     assert (ended["status"], ended["recoveries"]) == ("completed", 0)
     assert ended["attempt"] == 1

@@ -10,7 +10,15 @@ import pytest
 from tests.acceptance.conftest import MakeStack
 from tests.support.destination import Destination
 from tests.support.repeating import deliver_again
-from tests.support.stack import Json, Stack, events, log_action, manual, quick_retry
+from tests.support.stack import (
+    SHORT_LEASE,
+    Json,
+    Stack,
+    events,
+    log_action,
+    manual,
+    quick_retry,
+)
 from tests.support.waiting import eventually
 
 NO_RETRIES = {"retries": 0}
@@ -31,18 +39,16 @@ def _milliseconds(execution: Json) -> float:
 async def test_actions_that_do_not_need_each_other_run_at_the_same_time(
     stack: Stack, destination: Destination, unique: str
 ) -> None:
-    """A, B; C needs both; D, E need C; F needs D, E; each takes 100 ms."""
+    """A, B; C needs both; D, E need C; F needs D, E. Of 100 ms each, they take less than 550 ms.
 
-    def call(name: str, *needs: str) -> Json:
-        return destination.to(f"/slow/0.1?{name}", id=name, needs=list(needs))
-
-    calls = [call("A"), call("B"), call("C", "A", "B"), call("D", "C"), call("E", "C")]
-    name = f"diamond-{unique}"
-    await stack.create(manual(name, *calls, call("F", "D", "E")))
-    took: list[float] = []
-    while min(took, default=550) >= 550 and len(took) < 10:
+    One after the other they would take 6 times as long as one, side by side 4 times and what the
+    platform adds, which on a slow machine does not matter beside calls that take longer.
+    """
+    took = []
+    for number, seconds in enumerate((0.1, 0.1, 0.1, 0.5, 2.5)):
+        definition = manual(f"diamond-{number}-{unique}", *_diamond(destination, seconds))
         destination.calls.clear()
-        execution = await stack.ends(await stack.trigger(name))
+        execution = await _run(stack, definition)
         assert execution["status"] == "completed"
         order = [next(iter(called.query)) for called in destination.calls]
         assert (set(order[:2]), order[2], set(order[3:5]), order[5]) == (
@@ -51,8 +57,24 @@ async def test_actions_that_do_not_need_each_other_run_at_the_same_time(
             {"D", "E"},
             "F",
         )
-        took.append(_milliseconds(execution))
-    assert min(took) < 550, took
+        took.append(_milliseconds(execution) / seconds)
+        if took[-1] < 550 / 0.1:
+            return
+    pytest.fail(f"they waited for each other: {took}")
+
+
+def _diamond(destination: Destination, seconds: float) -> list[Json]:
+    def call(name: str, *needs: str) -> Json:
+        return destination.to(f"/slow/{seconds}?{name}", id=name, needs=list(needs))
+
+    return [
+        call("A"),
+        call("B"),
+        call("C", "A", "B"),
+        call("D", "C"),
+        call("E", "C"),
+        call("F", "D", "E"),
+    ]
 
 
 async def test_outputs_flow_into_parameters_conditions_and_items(
@@ -134,7 +156,7 @@ async def test_three_deliveries_to_two_runners_are_one_call_per_attempt(
 async def test_a_saga_whose_runner_is_killed_undoes_everything_once(
     make_stack: MakeStack, destination: Destination
 ) -> None:
-    stack = await make_stack()
+    stack = await make_stack(**SHORT_LEASE)
 
     def undo(path: str) -> list[Json]:
         return [destination.to(path)]
@@ -154,7 +176,7 @@ async def test_a_saga_whose_runner_is_killed_undoes_everything_once(
     await eventually(undoing)
     await asyncio.to_thread(stack.runner.process.kill)
     stack.runner.start()
-    await eventually(undoing, lambda calls: calls == 2)
+    await eventually(undoing, lambda calls: calls >= 2)
     destination.held.set()
     execution = await stack.ends(execution_id)
     assert execution["status"] == "failed"
@@ -167,7 +189,7 @@ async def test_a_saga_whose_runner_is_killed_undoes_everything_once(
 
 async def test_a_delayed_execution_survives_its_runner(make_stack: MakeStack) -> None:
     stack = await make_stack()
-    await stack.create(manual("later", {"type": "delay", "duration": "3s"}, log_action()))
+    await stack.create(manual("later", {"type": "delay", "duration": "6s"}, log_action()))
     execution_id = await stack.trigger("later")
     waiting = await stack.reaches(execution_id, "waiting")
     assert "runner" not in waiting
@@ -175,4 +197,4 @@ async def test_a_delayed_execution_survives_its_runner(make_stack: MakeStack) ->
     stack.runner.start()
     execution = await stack.ends(execution_id)
     assert execution["status"] == "completed"
-    assert 3000 <= _milliseconds(execution) < 20_000
+    assert _milliseconds(execution) >= 6000

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import jsonschema  # type: ignore[import-untyped]
-import pytest
 
 from tests.acceptance.conftest import MakeStack
 from tests.support import asyncapi
@@ -48,8 +47,8 @@ async def test_a_life_is_told_in_order(stack: Stack, destination: Destination) -
 
 async def test_every_way_to_end_is_told(stack: Stack, destination: Destination) -> None:
     await stack.create(manual("told-fails", destination.to("/status/404")))
-    await stack.create(manual("told-cancelled", destination.to("/slow/60")))
-    await stack.create(periodic("told-skips", "1s", destination.to("/slow/3")))
+    await stack.create(manual("told-cancelled", destination.to("/hold")))
+    await stack.create(periodic("told-skips", "1s", destination.to("/hold")))
     failing, slow = await stack.trigger("told-fails"), await stack.trigger("told-cancelled")
     await stack.reaches(slow, "running")
     assert (await stack.request("POST", f"/executions/{slow}/cancel")).status_code < 300
@@ -77,7 +76,6 @@ async def test_switched_off_nothing_is_told(make_stack: MakeStack) -> None:
     assert await stack.runner.metric("execution_events_published_total") == 0
 
 
-@pytest.mark.timeout(240)
 async def test_killed_between_saving_and_publishing(
     broker: str, unique: str, destination: Destination
 ) -> None:
@@ -106,13 +104,12 @@ async def test_killed_between_saving_and_publishing(
             await server.start()
             async with subscribed(stack) as tap:
                 for execution_id in ids:
-                    assert (await tap.ends(execution_id, within=60))[-1] == "completed"
+                    assert (await tap.ends(execution_id))[-1] == "completed"
             assert await stack.scheduler.metric("execution_events_republished_total") >= len(ids)
         finally:
             await stack.close()
 
 
-@pytest.mark.timeout(240)
 async def test_everything_stopped_while_kafka_was_away(broker: str, unique: str) -> None:
     """Nobody who knew of the events is left; a scheduler that starts later tells of them."""
     with own_broker(broker) as server:

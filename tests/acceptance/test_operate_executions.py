@@ -8,7 +8,15 @@ import pytest
 
 from tests.acceptance.conftest import MakeStack
 from tests.support.destination import Destination
-from tests.support.stack import Json, Stack, events, log_action, manual, quick_retry
+from tests.support.stack import (
+    SHORT_LEASE,
+    Json,
+    Stack,
+    events,
+    log_action,
+    manual,
+    quick_retry,
+)
 from tests.support.waiting import eventually
 
 ONCE = {"retries": 0}
@@ -53,7 +61,7 @@ async def test_cancelling_undoes_what_was_done_and_what_may_have_been(
     cancelling = answer.json()
     assert cancelling["status"] == "queued"
     assert cancelling["ending"] == {"status": "cancelled", "undoing": ["hold", "book"]}
-    ended = await stack.ends(execution_id, within=10)
+    ended = await stack.ends(execution_id)
     assert ended["status"] == "cancelled"
     assert [call.path for call in destination.calls[2:]] == ["/undo/held", "/undo/booked"]
     assert destination.aborted == ["/hold"]
@@ -74,7 +82,7 @@ async def test_deleting_a_workflow_with_cancel_undoes_what_it_did(
     assert await stack.status(name) == "busy"
     deleted = await stack.request("DELETE", f"/workflows/{name}", params={"cancel": "true"})
     assert deleted.status_code == 204
-    assert (await stack.ends(execution_id, within=10))["status"] == "cancelled"
+    assert (await stack.ends(execution_id))["status"] == "cancelled"
     assert [call.path for call in destination.calls] == ["/ok", "/undo/booked"]
 
 
@@ -87,7 +95,7 @@ async def test_a_retry_goes_on_at_the_action_that_failed(
     assert (await stack.ends(execution_id))["status"] == "failed"
     retried = await stack.request("POST", f"/executions/{execution_id}/retry")
     assert (retried.status_code, retried.json()["status"]) == (200, "queued")
-    ended = await stack.ends(execution_id, within=10)
+    ended = await stack.ends(execution_id)
     assert ended["status"] == "completed"
     assert len(destination.called("/ok")) == 1
     assert events(ended).count("retried") == 1
@@ -236,7 +244,7 @@ async def test_what_does_not_exist_is_not_found(stack: Stack, name: str) -> None
 async def test_an_operator_resolves_a_call_whose_outcome_nobody_knows(
     make_stack: MakeStack, name: str, tmp_path: Any, resolution: str
 ) -> None:
-    stack = await make_stack()
+    stack = await make_stack(**SHORT_LEASE)
     paying = {"type": "pay-once", "id": "pay", "file": str(tmp_path / "paid"), "retry": ONCE}
     await stack.create(manual(name, paying, log_action(id="after")))
     execution_id = await stack.trigger(name)
@@ -254,7 +262,7 @@ async def test_an_operator_resolves_a_call_whose_outcome_nobody_knows(
     path = f"/executions/{execution_id}/actions/pay/resolve"
     answer = await stack.request("POST", path, json=body)
     assert (answer.status_code, answer.json()["status"]) == (200, "queued")
-    ended = await stack.ends(execution_id, within=10)
+    ended = await stack.ends(execution_id)
     expected = {"happened": "completed", "did-not-happen": "failed", "retry": "completed"}
     assert ended["status"] == expected[resolution]
     if resolution == "happened":

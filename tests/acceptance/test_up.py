@@ -81,7 +81,7 @@ class Up:
                 found[words[1] if words[:1] == ["-m"] else Path(program).name] = child
         return found
 
-    async def says(self, text: str, within: float = 60) -> str:
+    async def says(self, text: str) -> str:
         """Wait until it has printed a line with this text; returns the line."""
 
         async def said() -> str | None:
@@ -90,7 +90,7 @@ class Up:
             return line
 
         try:
-            return await eventually(said, within=within) or ""
+            return await eventually(said) or ""
         except AssertionError as error:
             raise AssertionError("\n".join(self.lines)) from error
 
@@ -102,7 +102,7 @@ class Up:
         async def code() -> int | None:
             return self.process.exit_code
 
-        ended = await eventually(code, lambda found: found is not None, within=30)
+        ended = await eventually(code, lambda found: found is not None)
         await eventually(self._left, lambda left: not left)
         return ended
 
@@ -191,7 +191,7 @@ async def test_an_example_that_calls_the_platform_reaches_it(running: Up) -> Non
 
 
 async def test_the_periodic_example_completes_executions(running: Up) -> None:
-    found = await eventually(lambda: completed(running, "heartbeat"), within=30)
+    found = await eventually(lambda: completed(running, "heartbeat"))
     assert {execution["trigger"] for execution in found} == {"periodic"}
 
 
@@ -230,7 +230,7 @@ async def test_a_server_that_dies_is_reported_and_started_again(
     for setting in ("WORKFLOWS_PORT", "SCHEDULER_PORT", "RUNNER_PORT"):
         url = f"http://127.0.0.1:{running.ports[setting]}"
         ask = partial(asyncio.to_thread, why_not_ready, url)
-        await eventually(ask, lambda trouble: not trouble, within=60)
+        await eventually(ask, lambda trouble: not trouble)
     done = await running.workflows("trigger", "hello", "--wait", "--json")
     assert done.json["status"] == "completed"
 

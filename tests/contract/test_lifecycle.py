@@ -61,7 +61,7 @@ async def bus(
 
     async def received(count: int) -> list[Message]:
         async with event_tap(settings.bootstrap_servers, settings.topics.events) as tap:
-            await eventually(tap.read, lambda events: len(events) >= count, within=40)
+            await eventually(tap.read, lambda events: len(events) >= count)
             return [(record.key, record.value) for record in tap.records]
 
     async def trouble() -> str | None:

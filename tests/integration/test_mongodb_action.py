@@ -215,7 +215,7 @@ async def test_an_action_that_is_cancelled_leaves_nothing_and_blocks_nothing(
                 await change
         await session.abort_transaction()
     assert await database[RESULTS_COLLECTION].count_documents({}) == 0
-    await do("key", "update", filter={"_id": 1}, update={"$inc": {"n": 1}}, timeout="5s")
+    await do("key", "update", filter={"_id": 1}, update={"$inc": {"n": 1}}, timeout="20s")
     assert await things(database) == [{"_id": 1, "n": 1}]
 
 
@@ -229,7 +229,8 @@ async def test_a_document_that_stays_locked_is_retryable_within_the_time_limit(
         await database.things.update_one({"_id": 1}, {"$set": {"a": 1}}, session=session)
         started = loop.time()
         error = await refusal(do("key", "delete", filter={"_id": 1}, timeout="1s"))
-        assert loop.time() - started < 3
+        # The server ends such a transaction by itself only after a minute.
+        assert loop.time() - started < 30
         await session.abort_transaction()
     assert error.retryable
     assert await do("key", "delete", filter={"_id": 1}) == {"deletedCount": 1}

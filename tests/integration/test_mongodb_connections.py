@@ -144,7 +144,8 @@ async def test_a_database_that_is_away_is_retryable_within_the_time_limit(
     async with MongodbTransactor({"default": uri}, clock) as transactor:
         started = loop.time()
         error = await refusal(transactor, action("shop", operation, timeout="1s"))
-        assert loop.time() - started < 3
+        # The driver by itself would look for a server for 30 s.
+        assert loop.time() - started < 20
     assert error.retryable
     assert "connection 'default': MongoDB: 127.0.0.1:" in str(error)
 

@@ -10,6 +10,7 @@ from httpx_aiohttp import AiohttpTransport
 from local.processes import free_port
 from runner_svc.actions.network_errors import category_of, describe
 from shared.domain.execution import ErrorCategory
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def error_of(client: httpx.AsyncClient, url: str, **timeouts: float) -> httpx.HTTPError:
-    timeout = httpx.Timeout(5, **timeouts)
+    timeout = httpx.Timeout(PATIENCE, **timeouts)
     with pytest.raises(httpx.HTTPError) as raised:
         await client.get(url, timeout=timeout)
     return raised.value

@@ -37,7 +37,7 @@ class Machine:
     directory: Path
     state: str = "running healthy"
     refuses: str = "nothing"
-    timeout: str = "20"
+    timeout: str = "120"
 
     def __post_init__(self) -> None:
         self.programs.mkdir()

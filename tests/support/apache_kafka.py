@@ -13,6 +13,7 @@ from local.processes import ChildProcess, free_port
 
 POM = Path(__file__).with_name("kafka-pom.xml")
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_START_SECONDS = 180
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -89,11 +90,11 @@ class ApacheKafka:
             ],
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=_START_SECONDS,
         )
 
     def _await_port(self, log: Path) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._process and self._process.is_running:
             if "Kafka Server started" in log.read_text(errors="replace") or _listens(self.port):
                 return

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from local.cli.errors import Exit
 from tests.support.servers import ROOT
+from tests.support.waiting import PATIENCE
 
 COMMAND: Final = str(Path(sys.executable).with_name("workflows"))
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -80,7 +81,7 @@ class CommandLine:
             input=given,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         done = Done(ran.returncode, ran.stdout, ran.stderr)
@@ -105,5 +106,5 @@ class CommandLine:
         with suppress(OSError), os.fdopen(ours, "rb", buffering=0) as screen:
             while read := screen.read(4096):
                 shown += read
-        assert ran.wait(timeout=60) == Exit.OK, shown
+        assert ran.wait(timeout=PATIENCE) == Exit.OK, shown
         return _COLOUR.sub("", shown.decode()).replace("\r\n", "\n")

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from pydantic_core import from_json
 
 from shared.contracts.lifecycle import ExecutionEvent
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 
 @dataclass
@@ -35,17 +35,13 @@ class EventTap:
         """Return what happened to an execution, by the last part of the type."""
         return [event.type.split(".")[2] for event in await self.of(execution_id)]
 
-    async def ends(self, execution_id: str, within: float = 40) -> list[str]:
+    async def ends(self, execution_id: str) -> list[str]:
         """Wait for the event that ends an execution; return all of its milestones."""
         ends = {"completed", "failed", "cancelled", "skipped"}
-        await eventually(
-            lambda: self.milestones(execution_id),
-            ends.intersection,
-            within=within,
-        )
+        await eventually(lambda: self.milestones(execution_id), ends.intersection)
         return await self.milestones(execution_id)
 
-    async def hears(self, ids: set[str], within: float) -> None:
+    async def hears(self, ids: set[str], within: float = PATIENCE) -> None:
         """Wait until events with all these ids came; keeps none of the messages."""
         missing = set(ids)
 

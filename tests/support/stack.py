@@ -16,19 +16,29 @@ import httpx
 from local.processes import ChildProcess
 from local.services import EMBEDDED_BROKER
 from tests.support.servers import brokers, mongodb_uri
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 PLUGIN: Final = Path(__file__).with_name("plugin")
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "skipped"})
 QUICK: Final = {
     "POLL_INTERVAL": "500ms",
-    "LEASE": "4s",
-    "LEASE_RENEWAL": "1s",
+    "LEASE": "60s",
+    "LEASE_RENEWAL": "5s",
     "RESEND": "2s",
     "RESEND_MAX": "4s",
     "DRAIN": "5s",
+    "MONGODB_TIMEOUT": "20s",
 }
-"""The waits of the defaults, cut down, so that a test need not last minutes."""
+"""The waits of the defaults, cut down, so that a test need not last minutes.
+
+Not so what a busy machine could miss: a runner that gets no time for seconds keeps its lease,
+and a database that is slow is not taken for one that is away.
+"""
+SHORT_LEASE: Final = {"LEASE": "6s", "LEASE_RENEWAL": "1s"}
+"""For tests that kill a runner and wait for its lease to end."""
+
+STOP_SECONDS: Final = 60
+"""How long a service that was asked to stop may take before it is killed, which fails a test."""
 
 Json = dict[str, Any]
 
@@ -78,21 +88,21 @@ class Service:
             return 0
         async with httpx.AsyncClient() as client:
             try:
-                return (await client.get(f"{self.url}/health/ready", timeout=5)).status_code
+                return (await client.get(f"{self.url}/health/ready", timeout=10)).status_code
             except httpx.TransportError:
                 return 0
 
     async def metric(self, name: str) -> float:
         """Return the value of one of its metrics, named with its labels; 0 if it has none yet."""
         async with httpx.AsyncClient() as client:
-            page = (await client.get(f"{self.url}/metrics")).text
+            page = (await client.get(f"{self.url}/metrics", timeout=PATIENCE)).text
         values = (line.rpartition(" ") for line in page.splitlines())
         return next((float(value) for key, _, value in values if key == name), 0.0)
 
     async def stop(self) -> int | None:
         """Ask it to stop; returns its exit code."""
         self.process.signal(signal.SIGTERM)
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, STOP_SECONDS)
 
     def _log(self, _: str, text: str) -> None:
         try:
@@ -127,7 +137,9 @@ class Stack:
             **settings,
         }
         self.services: dict[str, Service] = {}
-        self.client = httpx.AsyncClient(timeout=30)
+        # A connection that is kept may be closed by the server just as it is used again.
+        unkept = httpx.Limits(max_keepalive_connections=0)
+        self.client = httpx.AsyncClient(timeout=PATIENCE, limits=unkept)
 
     @property
     def workflows(self) -> Service:
@@ -154,7 +166,7 @@ class Stack:
             self.add(name)
         await self.ready()
 
-    async def ready(self, within: float = 60) -> None:
+    async def ready(self) -> None:
         """Wait until every process is ready."""
 
         async def unready() -> dict[str, int]:
@@ -162,7 +174,7 @@ class Stack:
             return {label: status for label, status in states.items() if status != 200}
 
         try:
-            await eventually(unready, lambda missing: not missing, within=within)
+            await eventually(unready, lambda missing: not missing)
         except AssertionError as error:
             tails = {label: s.lines[-15:] for label, s in self.services.items()}
             raise AssertionError(f"{error}\n{json.dumps(tails, indent=1)}") from error
@@ -222,7 +234,7 @@ class Stack:
         assert response.status_code == 200, response.text
         return str(response.json()["trigger"]["status"])
 
-    async def reaches(self, execution_id: str, *statuses: str, within: float = 30) -> Json:
+    async def reaches(self, execution_id: str, *statuses: str, within: float = PATIENCE) -> Json:
         """Wait until an execution has one of the statuses; returns it."""
         return await eventually(
             lambda: self.execution(execution_id),
@@ -230,7 +242,7 @@ class Stack:
             within=within,
         )
 
-    async def ends(self, execution_id: str, within: float = 30) -> Json:
+    async def ends(self, execution_id: str, within: float = PATIENCE) -> Json:
         """Wait until an execution has ended; returns it."""
         return await self.reaches(execution_id, *ENDED, within=within)
 

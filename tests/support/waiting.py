@@ -3,16 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+PATIENCE: Final = 120.0
+"""Seconds: a deadline matters only when something is broken, so a slow machine has plenty."""
 
 
 async def eventually(
     read: Callable[[], Awaitable[T]],
     accept: Callable[[T], object] = bool,
     *,
-    within: float = 20,
+    within: float = PATIENCE,
     every: float = 0.05,
 ) -> T:
     """Return the first value of `read` that `accept` takes; fail after `within` seconds."""

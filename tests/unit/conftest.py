@@ -1,6 +1,12 @@
-"""How hypothesis runs here: no deadlines on a busy machine, no files left behind."""
+"""How hypothesis runs here: as slowly as the machine may be, and without files left behind."""
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("unit", deadline=None, database=None, max_examples=60)
+settings.register_profile(
+    "unit",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+    max_examples=60,
+)
 settings.load_profile("unit")

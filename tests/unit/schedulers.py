@@ -20,6 +20,7 @@ from shared.domain.execution import Execution
 from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, workflow
+from tests.support.waiting import PATIENCE
 from tests.unit.doubles import FlakyBus, away
 
 POLL = 5 * SECOND
@@ -113,4 +114,4 @@ async def ticking(*tickers: Ticker) -> AsyncIterator[None]:
     await settle()
     yield
     stop.set()
-    await asyncio.wait_for(asyncio.gather(*running), 5)
+    await asyncio.wait_for(asyncio.gather(*running), PATIENCE)

@@ -1,6 +1,6 @@
 """The expression language: what is accepted, what comes out, and what cannot happen."""
 
-from time import monotonic
+from time import process_time
 from typing import Any
 
 import cel
@@ -222,19 +222,20 @@ def test_the_meter_changes_no_result(source: str) -> None:
         "['a']" + ".map(a, a + a + a + a + a + a + a + a)" * 12,
         "[l]" + ".map(a, a + a)" * 12,
     ],
+    ids=lambda source: source[:40],
 )
 def test_too_much_work_is_ended_in_time(source: str) -> None:
-    began = monotonic()
+    began = process_time()  # of this process: what others do to the machine does not count
     with pytest.raises((EvaluationFailed, InvalidExpression), match="more than 100000 steps"):
         value_of(source, {"l": list(range(3_000))})
-    assert monotonic() - began < 20
+    assert process_time() - began < 20
 
 
 def test_long_lists_take_time_in_proportion() -> None:
     items: JsonValue = [{"a": number, "b": "x", "c": [1, 2]} for number in range(5_000)]
-    began = monotonic()
+    began = process_time()
     assert value_of("input.filter(i, i.a > 9).map(i, i.a).size()", {"input": items}) == 4_990
-    assert monotonic() - began < 20
+    assert process_time() - began < 20
 
 
 WORDS = [
@@ -260,6 +261,7 @@ def test_any_text_has_a_value_or_is_refused_by_name(source: str) -> None:
         *("[" * 4_000, "-" * 4_000 + "1", "!" * 4_001 + "a", "a" + "[0]" * 1_300, "1?" * 2_000),
         *("a" + ".b" * 2_000, "a" + ".f()" * 1_000, "true?1:" * 500 + "1", "a" + "<1" * 2_000),
     ],
+    ids=lambda source: source[:20],
 )
 def test_no_text_makes_the_library_fall_over(source: str) -> None:
     try:

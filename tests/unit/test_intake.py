@@ -20,7 +20,7 @@ from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import Execution, Status
 from shared.ports.bus import Delivery, ExecutionRequest
 from tests.support.builders import NOW, SECOND, TENANT, queued
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from tests.unit.bench import OWNER, Bench, working
 from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, away, stored
 
@@ -119,9 +119,9 @@ async def taking(hall: Hall) -> AsyncIterator[Hall]:
         await settle(50)
         yield hall
         hall.stop.set()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, PATIENCE)
         hall.hold.set()
-        assert await hall.in_flight.wait_until_empty(timedelta(seconds=5))
+        assert await hall.in_flight.wait_until_empty(timedelta(seconds=PATIENCE))
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ async def _until(condition: Callable[[], object]) -> None:
     async def read() -> bool:
         return bool(condition())
 
-    await eventually(read, within=5, every=0.001)
+    await eventually(read, every=0.001)
 
 
 async def test_what_is_requested_is_claimed_run_and_committed() -> None:

@@ -16,6 +16,7 @@ from shared.domain import transitions
 from shared.domain.errors import Unavailable
 from shared.ports.executions import Change, RecordOutcome
 from tests.support.builders import NOW, lease, running
+from tests.support.waiting import PATIENCE
 from tests.unit.doubles import away, counted
 
 MONTH = timedelta(days=30)
@@ -171,7 +172,7 @@ async def test_nobody_is_left_waiting_when_the_recorder_ends() -> None:
     waiting = [asyncio.ensure_future(recorder.record(change)) for change in changes]
     await settle()
     running_loop.cancel()
-    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), PATIENCE)
     assert [type(result) for result in results] == [Unavailable] * 3
     with pytest.raises(Unavailable):
         await recorder.record(changes[0])
