@@ -20,6 +20,7 @@ from shared.domain.catalogue import ActionSpec, Effect
 from shared.domain.data_actions import KafkaPublishAction, MongodbAction
 from shared.domain.definition import ActionDefinition
 from shared.domain.durations import Duration, Timeout, parse_duration
+from shared.domain.outcomes import MAX_MESSAGE
 from shared.domain.secrets import REDACTED, SECRET_REFERENCE, check_references
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
@@ -31,8 +32,11 @@ class LogAction(ActionDefinition):
     """Writes a line to the runner's log and into the execution's history."""
 
     type: Literal["log"]
-    message: Annotated[str, Field(min_length=1, max_length=16_384)]
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    message: Annotated[str, Field(min_length=1, max_length=16_384, description="What to write.")]
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="The level of the line in the runner's log."),
+    ] = "info"
 
 
 def _check_url(url: str) -> str:
@@ -90,9 +94,15 @@ class HttpTimeouts(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    total: Timeout = parse_duration("30s")
-    connect: Timeout = parse_duration("5s")
-    read: Timeout = parse_duration("30s")
+    total: Annotated[Timeout, Field(description="The whole request, redirects included.")] = (
+        parse_duration("30s")
+    )
+    connect: Annotated[Timeout, Field(description="Until a connection stands.")] = parse_duration(
+        "5s"
+    )
+    read: Annotated[Timeout, Field(description="Between two pieces of the response.")] = (
+        parse_duration("30s")
+    )
 
 
 class HttpRequestAction(ActionDefinition):
@@ -106,22 +116,41 @@ class HttpRequestAction(ActionDefinition):
     url: Annotated[
         str,
         AfterValidator(_check_url),
-        Field(max_length=8_192, examples=["https://example.com/hook"]),
+        Field(
+            max_length=8_192,
+            examples=["https://example.com/hook"],
+            description="`http` or `https`, with a host.",
+        ),
     ]
     method: Annotated[
         Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         BeforeValidator(_upper),
+        Field(description="In capital letters or small ones."),
     ] = "GET"
-    headers: Annotated[dict[str, str], AfterValidator(_check_headers), Field(default_factory=dict)]
+    headers: Annotated[
+        dict[str, str],
+        AfterValidator(_check_headers),
+        Field(
+            default_factory=dict,
+            description=f"At most {MAX_HEADERS}. `Idempotency-Key` is added.",
+        ),
+    ]
     query: Annotated[
         dict[str, QueryValue | list[QueryValue]],
         BeforeValidator(_check_query),
-        Field(max_length=64, default_factory=dict),
+        Field(
+            max_length=64,
+            default_factory=dict,
+            description="Added to the URL; a list gives the parameter several times.",
+        ),
     ]
     body: Annotated[
         JsonValue, Field(description="A string is sent as it is; anything else as JSON.")
     ] = None
-    timeouts: HttpTimeouts = HttpTimeouts()
+    timeouts: Annotated[
+        HttpTimeouts,
+        Field(description="Of the request; `timeout` bounds the attempt as a whole."),
+    ] = HttpTimeouts()
     follow_redirects: Annotated[
         int, Field(ge=0, le=10, strict=True, description="How many redirects to follow at most.")
     ] = 5
@@ -149,7 +178,11 @@ class TransformAction(ActionDefinition):
 
     type: Literal["transform"]
     value: Annotated[
-        JsonValue, Field(examples=["${ actions.fetch.output.items.filter(i, i.price > 10) }"])
+        JsonValue,
+        Field(
+            examples=["${ actions.fetch.output.items.filter(i, i.price > 10) }"],
+            description="The value, usually of expressions.",
+        ),
     ]
 
 
@@ -157,7 +190,9 @@ class FailAction(ActionDefinition):
     """Fails, on purpose, with a message."""
 
     type: Literal["fail"]
-    message: Annotated[str, Field(min_length=1, max_length=2_000)] = "failed on purpose"
+    message: Annotated[
+        str, Field(min_length=1, max_length=MAX_MESSAGE, description="What the error says.")
+    ] = "failed on purpose"
     category: Annotated[
         Literal["transient", "recoverable", "permanent"],
         Field(description="Whether, and how, it is retried."),

@@ -148,29 +148,51 @@ class MongodbAction(ActionDefinition):
     connection: Annotated[
         ConnectionName, Field(description="`orders` is the runner's MONGODB_CONNECTION_ORDERS.")
     ] = "default"
-    database: Annotated[str, AfterValidator(_check_database)]
-    collection: Annotated[str, AfterValidator(_check_collection)]
-    operation: Literal["find", "insert", "update", "delete"]
-    filter: Query | None = None
-    documents: Annotated[
-        list[dict[str, JsonValue]] | None, Field(min_length=1, max_length=MAX_DOCUMENTS)
+    database: Annotated[
+        str,
+        AfterValidator(_check_database),
+        Field(description="Not `admin`, `local` or `config`."),
+    ]
+    collection: Annotated[
+        str,
+        AfterValidator(_check_collection),
+        Field(description="Not one of MongoDB's own or of the results of actions."),
+    ]
+    operation: Annotated[
+        Literal["find", "insert", "update", "delete"], Field(description="What to do.")
+    ]
+    filter: Annotated[
+        Query | None,
+        Field(description="Which documents; required but for `insert`, optional for `find`."),
     ] = None
-    update: Update | None = None
+    documents: Annotated[
+        list[dict[str, JsonValue]] | None,
+        Field(min_length=1, max_length=MAX_DOCUMENTS, description="What to insert."),
+    ] = None
+    update: Annotated[
+        Update | None, Field(description="Update operators, or a pipeline of stages.")
+    ] = None
     many: Annotated[
         StrictBool | None, Field(description="Every document that matches, not the first alone.")
     ] = None
     upsert: Annotated[
         StrictBool | None, Field(description="Insert a document where none matches.")
     ] = None
-    projection: Query | None = None
-    sort: Annotated[dict[str, Literal[1, -1]] | None, Field(min_length=1)] = None
+    projection: Annotated[Query | None, Field(description="`find`: which fields to return.")] = None
+    sort: Annotated[
+        dict[str, Literal[1, -1]] | None,
+        Field(min_length=1, description="`find`: fields with 1 (ascending) or -1."),
+    ] = None
     limit: Annotated[
         int | None,
         Field(ge=1, le=MAX_DOCUMENTS, strict=True, description=f"By default {DEFAULT_LIMIT}."),
     ] = None
     # The strongest, at no extra cost on a replica set: one instant over all shards, and nothing
     # that a failover could take back, as the transaction's majority write concern proves it.
-    read_concern: Literal["local", "majority", "snapshot"] = "snapshot"
+    read_concern: Annotated[
+        Literal["local", "majority", "snapshot"],
+        Field(description="What the transaction may see."),
+    ] = "snapshot"
     write_concern: Annotated[
         Literal[1, "majority"],
         Field(description="1 is faster; a failover may then undo what was reported as done."),
@@ -239,7 +261,9 @@ class KafkaPublishAction(ActionDefinition):
             "that is not set, the platform's own brokers."
         ),
     ] = "default"
-    topic: Annotated[str, AfterValidator(_check_topic)]
+    topic: Annotated[
+        str, AfterValidator(_check_topic), Field(description="Not one of the platform's own.")
+    ]
     # Not `key`, which is every action's own name within its workflow.
     message_key: Annotated[
         str | None,
@@ -248,4 +272,11 @@ class KafkaPublishAction(ActionDefinition):
     value: Annotated[
         JsonValue, Field(description="A string is sent as it is; anything else as JSON.")
     ] = None
-    headers: Annotated[dict[str, str], AfterValidator(_check_headers), Field(default_factory=dict)]
+    headers: Annotated[
+        dict[str, str],
+        AfterValidator(_check_headers),
+        Field(
+            default_factory=dict,
+            description=f"At most {MAX_HEADERS}. `{KEY_HEADER}` is added.",
+        ),
+    ]

@@ -105,7 +105,7 @@ class ActionDefinition(BaseModel):
     model_config = _MODEL
 
     id: ActionId | None = None
-    type: str
+    type: Annotated[str, Field(description="One of the types of action.")]
     needs: Annotated[
         tuple[ActionId, ...] | None,
         Field(
@@ -124,7 +124,13 @@ class ActionDefinition(BaseModel):
             description="success: nothing it needs failed. failure: something did. always: either.",
         ),
     ] = RunIf.SUCCESS
-    for_each: ForEach | None = None
+    for_each: Annotated[
+        ForEach | None,
+        Field(
+            description="Runs it once per item of a list; its output is the list of what they "
+            "gave, `null` where one failed."
+        ),
+    ] = None
     on_error: Annotated[
         OnError,
         Field(
@@ -177,11 +183,24 @@ class WorkflowDefinition(BaseModel):
     model_config = _MODEL
 
     workflow_id: WorkflowId
-    trigger: Trigger
-    actions: Annotated[
-        tuple[SerializeAsAny[ActionDefinition], ...], Field(min_length=1, max_length=MAX_ACTIONS)
+    trigger: Annotated[
+        Trigger,
+        Field(
+            description="When it runs: by hand or periodically. A periodic one may be triggered "
+            "by hand as well."
+        ),
     ]
-    retry: RetryPolicy = RetryPolicy()
+    actions: Annotated[
+        tuple[SerializeAsAny[ActionDefinition], ...],
+        Field(
+            min_length=1,
+            max_length=MAX_ACTIONS,
+            description="What it does; there are several types of action.",
+        ),
+    ]
+    retry: Annotated[
+        RetryPolicy, Field(description="For every action that has no policy of its own.")
+    ] = RetryPolicy()
     concurrency: Annotated[
         int,
         Field(

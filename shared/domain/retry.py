@@ -19,9 +19,20 @@ class Backoff(BaseModel):
 
     model_config = _MODEL
 
-    initial: Duration = timedelta(seconds=2)
-    factor: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False, strict=True)] = 2
-    max: Duration = timedelta(minutes=5)
+    initial: Annotated[Duration, Field(description="The wait before the first retry.")] = timedelta(
+        seconds=2
+    )
+    factor: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=10,
+            allow_inf_nan=False,
+            strict=True,
+            description="What each wait is multiplied with to get the next.",
+        ),
+    ] = 2
+    max: Annotated[Duration, Field(description="No wait is longer.")] = timedelta(minutes=5)
     jitter: Annotated[
         float,
         Field(
@@ -35,8 +46,12 @@ class RetryPolicy(BaseModel):
 
     model_config = _MODEL
 
-    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, strict=True)] = 3
-    backoff: Backoff = Backoff()
+    retries: Annotated[
+        int, Field(ge=0, le=MAX_RETRIES, strict=True, description="Calls after the first one.")
+    ] = 3
+    backoff: Annotated[Backoff, Field(description="How long to wait between two calls.")] = (
+        Backoff()
+    )
 
 
 def backoff_delay(backoff: Backoff, failures: int, spread: float) -> timedelta:

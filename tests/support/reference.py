@@ -96,7 +96,7 @@ def _action(spec: ActionSpec) -> Iterator[str]:
 
 def _model(heading: str, model: type[BaseModel], only: Iterable[str] | None = None) -> list[str]:
     shown = set(model.model_fields if only is None else only)
-    rows = (_row(model, field) for field in fields_of(model) if field.attribute in shown)
+    rows = (_row(field) for field in fields_of(model) if field.attribute in shown)
     return [f"{heading}\n", _told(model), *_table(_HEADINGS, rows)]
 
 
@@ -107,8 +107,8 @@ def _told(model: type[BaseModel]) -> str:
     return said.replace(" `ActionCatalogue.model` narrows `actions` to known types.", "") + "\n"
 
 
-def _row(model: type[BaseModel], field: Field) -> tuple[str, ...]:
-    said = words.FIELDS.get((model.__name__, field.name)) or field.description
+def _row(field: Field) -> tuple[str, ...]:
+    said = field.description.replace("types of action", "[types of action](#types-of-action)")
     return (f"`{field.name}`", field.kind, field.default, field.limits, said)
 
 

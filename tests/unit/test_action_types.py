@@ -56,6 +56,12 @@ def test_parameters_are_a_schema_of_their_own_without_the_envelope(spec: ActionS
     assert "ActionDefinition" not in schema.get("$defs", {})
 
 
+@pytest.mark.parametrize("spec", BUILT_IN_ACTIONS, ids=lambda spec: spec.name)
+def test_every_parameter_is_described(spec: ActionSpec) -> None:
+    fields = parameters_schema(spec)["properties"]
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+
+
 def test_the_schema_accepts_good_parameters_and_refuses_bad_ones() -> None:
     http = next(spec for spec in CATALOGUE.specs if spec.name == "http-request")
     check = Draft202012Validator(parameters_schema(http)).is_valid
