@@ -80,8 +80,9 @@ def resolve(
     state = _unknown(execution, key)
     if execution.status is Status.RUNNING:
         raise Conflict(
-            f"Execution '{execution.id}' is running other actions; resolve '{key}' "
-            "when it waits for nothing else."
+            f"Execution '{execution.id}' is running other actions, and its runner would not "
+            f"hear of an answer. Resolve '{key}' again when the execution is 'waiting' or "
+            "'pending': its runner lets go of it as soon as nothing else runs."
         )
     answered = transitions.happen(
         execution, EventType.ACTION_RESOLVED, now, action=key, reason=resolution.value

@@ -281,7 +281,7 @@ async def test_an_answer_while_other_actions_run_is_refused(desk: Desk) -> None:
     assert claimed.next_attempt_at is not None
     await desk.clock.advance(claimed.next_attempt_at - desk.clock.now())
     await desk.claimed(waiting.id)
-    with pytest.raises(Conflict, match="running other actions"):
+    with pytest.raises(Conflict, match=r"running other actions.* when the execution is 'waiting'"):
         await desk.resolve(TENANT, waiting.id, "a", Resolution.RETRY, None)
 
 
