@@ -1,0 +1,103 @@
+"""Which instants a local time stands for: one, none in a gap, two in a fold.
+
+A *gap* is what clocks that are set forward jump over, a *fold* what they show
+twice when they are set back. Local times are naive datetimes here, instants are
+aware ones in UTC, as everywhere.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+
+SECOND: Final = timedelta(seconds=1)
+
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An instant from which on a zone has another offset from UTC."""
+
+    at: datetime
+    before: timedelta
+    after: timedelta
+
+    @property
+    def is_gap(self) -> bool:
+        """Tell whether local times are missing, rather than there twice."""
+        return self.after > self.before
+
+    @property
+    def start(self) -> datetime:
+        """The first local time that is missing or there twice."""
+        return (self.at + min(self.before, self.after)).replace(tzinfo=None)
+
+    @property
+    def end(self) -> datetime:
+        """The first local time after `start` that is there once again."""
+        return (self.at + max(self.before, self.after)).replace(tzinfo=None)
+
+    @property
+    def length(self) -> timedelta:
+        """How far the clocks are set."""
+        return abs(self.after - self.before)
+
+
+def offsets(local: datetime, zone: tzinfo) -> tuple[timedelta, timedelta]:
+    """Return the offsets of a local time, seen from before and after the nearest change.
+
+    They are the same for an ordinary time. The first is the smaller one in a
+    gap, the greater one in a fold (PEP 495).
+    """
+    before = local.replace(tzinfo=zone, fold=0).utcoffset()
+    after = local.replace(tzinfo=zone, fold=1).utcoffset()
+    if before is None or after is None:
+        raise ValueError(f"{zone} is no time zone")
+    return before, after
+
+
+def instant_at(local: datetime, offset: timedelta) -> datetime:
+    """Return the instant at which clocks with this offset show a local time."""
+    return (local - offset).replace(tzinfo=UTC)
+
+
+def local_at(instant: datetime, zone: tzinfo) -> tuple[datetime, int]:
+    """Return what clocks show at an instant, and whether for the first (0) or second time (1)."""
+    local = instant.astimezone(zone)
+    return local.replace(tzinfo=None, fold=0), local.fold
+
+
+def change_around(local: datetime, zone: tzinfo) -> Change:
+    """Return the change that makes a local time missing or double."""
+    before, after = offsets(local, zone)
+    early = instant_at(local, max(before, after))
+    return first_change(zone, early, instant_at(local, min(before, after)))
+
+
+def first_change(zone: tzinfo, early: datetime, late: datetime) -> Change:
+    """Return the one change of a zone after `early` and until `late`, both in whole seconds."""
+    before, after = _offset(zone, early), _offset(zone, late)
+    while late - early > SECOND:
+        middle = early + (late - early) // (2 * SECOND) * SECOND
+        if _offset(zone, middle) == before:
+            early = middle
+        else:
+            late = middle
+    return Change(late, before, after)
+
+
+def changes(zone: tzinfo, since: datetime, until: datetime) -> Iterator[Change]:
+    """Yield the changes of a zone after `since` and until `until`; it has no two on one day."""
+    early = since.replace(microsecond=0)
+    while early < until:
+        late = early + _DAY
+        if _offset(zone, early) != _offset(zone, late):
+            change = first_change(zone, early, late)
+            if since < change.at <= until:
+                yield change
+        early = late
+
+
+def _offset(zone: tzinfo, instant: datetime) -> timedelta:
+    return instant.astimezone(zone).replace(tzinfo=UTC) - instant
