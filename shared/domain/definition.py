@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, field_validator
 from pydantic.alias_generators import to_camel
 
-from shared.domain.durations import Interval, Timeout
+from shared.domain.durations import Timeout
 from shared.domain.graph import check_graph
 from shared.domain.retry import RetryPolicy
+from shared.domain.triggers import Trigger
 
 MAX_ACTIONS: Final = 100
 MAX_ITEMS: Final = 1_000
@@ -32,26 +33,6 @@ ActionId = Annotated[
         description="Unique within the workflow; by default the type and position, as in 'log-1'.",
     ),
 ]
-
-
-class PeriodicTrigger(BaseModel):
-    """Runs the workflow every `interval`, first one interval after it was created."""
-
-    model_config = _MODEL
-
-    type: Literal["periodic"]
-    interval: Interval
-
-
-class ManualTrigger(BaseModel):
-    """Runs the workflow only when somebody triggers it."""
-
-    model_config = _MODEL
-
-    type: Literal["manual"]
-
-
-Trigger = Annotated[PeriodicTrigger | ManualTrigger, Field(discriminator="type")]
 
 
 Expression = Annotated[

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.definition import PeriodicTrigger, Trigger, WorkflowDefinition
+from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
 from shared.domain.identity import shard_of, workflow_key
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
+from shared.domain.triggers import PeriodicTrigger, Trigger
 
 
 class TriggerStatus(StrEnum):

@@ -19,6 +19,8 @@ _SECTIONS: Final = {
     "HttpTimeouts": "timeouts",
     "ManualTrigger": "trigger-manual",
     "PeriodicTrigger": "trigger-periodic",
+    "CronTrigger": "trigger-cron",
+    "OnceTrigger": "trigger-once",
 }
 """The models with a section of their own."""
 
@@ -27,6 +29,7 @@ _BY_PATTERN: Final = {
     "^[0-9]{1,14}(ms|s|m|h)$": "duration",
     r"^\$\{[\s\S]+\}$": "expression",
 }
+_BY_FORMAT: Final = {"date-time": "instant", "date": "date"}
 _UNITS: Final = {"array": "items", "object": "members"}
 _COUNTED: Final = ("Length", "Items", "Properties")
 
@@ -90,7 +93,7 @@ def _kind(node: Schema, definitions: Schema) -> str:
 def _scalar(node: Schema) -> str:
     name = node.get("type", "any JSON")
     if name == "string":
-        plain = "instant" if node.get("format") == "date-time" else "text"
+        plain = _BY_FORMAT.get(node.get("format", ""), "text")
         return _BY_PATTERN.get(node.get("pattern", ""), plain)
     return "whole number" if name == "integer" else str(name)
 
@@ -114,9 +117,11 @@ def _referred(name: str, definitions: Schema) -> str:
 
 
 def _many(kind: str) -> str:
-    return {"text": "texts", "[action](#every-action)": "[actions](#every-action)"}.get(
-        kind, f"{kind}s" if kind == "object" else kind
-    )
+    return {
+        "text": "texts",
+        "date": "dates",
+        "[action](#every-action)": "[actions](#every-action)",
+    }.get(kind, f"{kind}s" if kind == "object" else kind)
 
 
 def _object(values: Any, definitions: Schema) -> str:

@@ -14,16 +14,11 @@ from shared.adapters.cel.metering import WORK
 from shared.adapters.cel.reading import MAX_NESTED_MACROS, MAX_SUMS
 from shared.domain.actions import BUILT_IN_ACTIONS, HttpTimeouts
 from shared.domain.catalogue import ActionSpec
-from shared.domain.definition import (
-    ActionDefinition,
-    ForEach,
-    ManualTrigger,
-    PeriodicTrigger,
-    WorkflowDefinition,
-)
+from shared.domain.definition import ActionDefinition, ForEach, WorkflowDefinition
 from shared.domain.durations import format_duration
 from shared.domain.retry import Backoff, RetryPolicy
 from shared.domain.templates import ATTRIBUTES
+from shared.domain.triggers import CronTrigger, ManualTrigger, OnceTrigger, PeriodicTrigger
 from tests.support import reference_words as words
 from tests.support.fields import Field, fields_of
 
@@ -39,6 +34,8 @@ def text() -> str:
             *_model("## Workflow", WorkflowDefinition),
             *_model("### Trigger: manual", ManualTrigger),
             *_model("### Trigger: periodic", PeriodicTrigger),
+            *_model("### Trigger: cron", CronTrigger),
+            *_model("### Trigger: once", OnceTrigger),
             *_model("## Every action", ActionDefinition),
             *_model("### forEach", ForEach),
             *_model("### retry", RetryPolicy),

@@ -6,8 +6,8 @@ import pytest
 
 from shared.domain.actions import HttpRequestAction, LogAction
 from shared.domain.catalogue import definition_text, normalised
-from shared.domain.definition import PeriodicTrigger
 from shared.domain.retry import RetryPolicy
+from shared.domain.triggers import PeriodicTrigger
 from tests.support.builders import CATALOGUE, SECOND, definition
 from tests.unit.documents import EXAMPLE, HTTP, LOG
 

@@ -12,12 +12,17 @@ from shared.domain.catalogue import Effect
 from shared.domain.definition import ActionDefinition, ForEach, WorkflowDefinition
 from shared.domain.retry import Backoff, RetryPolicy
 from shared.domain.scope import ITEM_VARIABLES, VARIABLES
+from shared.domain.triggers import CronTrigger, ManualTrigger, OnceTrigger, PeriodicTrigger
 from tests.support import reference
 from tests.support import reference_words as words
 from tests.support.fields import fields_of
 
 MODELS: list[type[BaseModel]] = [
     WorkflowDefinition,
+    PeriodicTrigger,
+    CronTrigger,
+    OnceTrigger,
+    ManualTrigger,
     ActionDefinition,
     ForEach,
     RetryPolicy,

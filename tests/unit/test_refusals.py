@@ -79,7 +79,7 @@ def test_an_interval_is_a_length_of_time(interval: object) -> None:
         (_with(trigger=None), ["/trigger"]),
         (_with(trigger="manual"), ["/trigger"]),
         (_with(trigger={}), ["/trigger/type"]),
-        (_with(trigger={"type": "cron"}), ["/trigger/type"]),
+        (_with(trigger={"type": "hourly"}), ["/trigger/type"]),
         (_with(trigger={"type": 5}), ["/trigger/type"]),
         (_with(trigger={"type": "periodic"}), ["/trigger/interval"]),
         (_with(trigger={"type": "manual", "interval": "1s"}), ["/trigger/interval"]),
@@ -179,8 +179,8 @@ def test_a_wrong_field_of_an_http_request_is_named(fields: dict[str, Any], point
 
 def test_a_refusal_reads_as_one_sentence_per_field() -> None:
     with pytest.raises(InvalidInput) as refusal:
-        CATALOGUE.parse(_with(workflowId="a b", trigger={"type": "cron"}))
+        CATALOGUE.parse(_with(workflowId="a b", trigger={"type": "hourly"}))
     assert str(refusal.value) == (
         "/workflowId: must match ^[A-Za-z0-9._-]{1,128}$; "
-        "/trigger/type: is 'cron'; it must be one of 'periodic', 'manual'"
+        "/trigger/type: is 'hourly'; it must be one of 'periodic', 'cron', 'once', 'manual'"
     )

@@ -1,0 +1,115 @@
+"""The types of the fields of triggers: cron expressions, zones, calendar dates, limits."""
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Annotated, Final
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from shared.domain.cron import MAX_EXPRESSION, read_expression
+from shared.domain.instants import Instant, format_instant
+from shared.domain.zones import MAX_NAME, zone
+
+MAX_EXPRESSIONS: Final = 10
+MAX_EXCLUDED: Final = 366
+UTC_ZONE: Final = "UTC"
+
+_DATE_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
+
+def _not_before_start(end: datetime | None, info: ValidationInfo) -> datetime | None:
+    start = info.data.get("start_at")
+    if end is not None and start is not None and end < start:
+        raise ValueError(f"is {format_instant(end)}, before startAt ({format_instant(start)})")
+    return end
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list | tuple):
+        raise ValueError(  # noqa: TRY004 - pydantic reports ValueErrors
+            "must be a cron expression such as '0 2 * * *', or a list of them"
+        )
+    return value
+
+
+def _readable(text: str) -> str:
+    tidy = " ".join(text.split())
+    read_expression(tidy)
+    return tidy.lower() if tidy.startswith("@") else tidy.upper()
+
+
+def _one_or_list(texts: tuple[str, ...]) -> str | list[str]:
+    return texts[0] if len(texts) == 1 else list(texts)
+
+
+def _parse_date(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(_DATE_PATTERN, value):
+        raise ValueError(f"is {value!r}; expected a calendar date such as '2026-12-25'")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"is '{value}', which is no date: {error}") from error
+
+
+def _known_zone(name: str) -> str:
+    zone(name)
+    return name
+
+
+def _in_order(dates: Iterable[date]) -> tuple[date, ...]:
+    return tuple(sorted(set(dates)))
+
+
+_STRING: Final = {"type": "string", "maxLength": MAX_EXPRESSION}
+CronExpressions = Annotated[
+    tuple[Annotated[str, AfterValidator(_readable)], ...],
+    Field(min_length=1, max_length=MAX_EXPRESSIONS),
+    BeforeValidator(_listed),
+    PlainSerializer(_one_or_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _STRING,
+                {"type": "array", "items": _STRING, "minItems": 1, "maxItems": MAX_EXPRESSIONS},
+            ],
+            "examples": ["0 2 * * *", ["0 9 * * MON-FRI", "0 12 * * SAT"], "@daily"],
+        }
+    ),
+]
+"""A pydantic field type: one cron expression, or a list of them."""
+
+CalendarDate = Annotated[
+    date,
+    BeforeValidator(_parse_date),
+    PlainSerializer(date.isoformat, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-12-25"]}),
+]
+"""A pydantic field type for a day of the calendar."""
+
+Timezone = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_known_zone)]
+"""A pydantic field type for the IANA name of a time zone."""
+
+CalendarDates = Annotated[
+    tuple[CalendarDate, ...], Field(max_length=MAX_EXCLUDED), AfterValidator(_in_order)
+]
+"""A pydantic field type for days of the calendar: each once, in order."""
+
+StartAt = Annotated[Instant | None, Field(description="The first instant at which it may fire.")]
+EndAt = Annotated[
+    Instant | None,
+    AfterValidator(_not_before_start),
+    Field(description="The last instant at which it may fire."),
+]
+"""A pydantic field type for the end of what `start_at`, an earlier field, begins."""

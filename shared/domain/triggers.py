@@ -1,0 +1,146 @@
+"""What starts a workflow: an interval, cron expressions, one instant, or somebody by hand."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+
+from shared.domain.durations import Duration, Interval, format_duration
+from shared.domain.instants import Instant
+from shared.domain.trigger_fields import (
+    UTC_ZONE,
+    CalendarDates,
+    CronExpressions,
+    EndAt,
+    StartAt,
+    Timezone,
+)
+
+_MODEL = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+class OnGap(StrEnum):
+    """What becomes of a local time that the clocks jump over."""
+
+    SKIP = "skip"
+    NEXT_VALID = "next-valid"
+
+
+class OnFold(StrEnum):
+    """What becomes of a local time that comes twice."""
+
+    FIRST = "first"
+    SECOND = "second"
+    BOTH = "both"
+
+
+def _is_default(value: object) -> bool:
+    return value is OnGap.NEXT_VALID or value is OnFold.FIRST or value in ((), UTC_ZONE)
+
+
+class PeriodicTrigger(BaseModel):
+    """Runs the workflow every `interval`: first one interval after it was created, or at `startAt`.
+
+    With a `phase` it runs at the same instants whenever it was created.
+    """
+
+    model_config = _MODEL
+
+    type: Literal["periodic"]
+    interval: Interval
+    start_at: Annotated[
+        StartAt,
+        Field(description="The first instant; without a phase, the intervals count from it."),
+    ] = None
+    end_at: EndAt = None
+    phase: Annotated[
+        Duration | None,
+        Field(
+            description="Fires this long after whole multiples of the interval since "
+            "1970-01-01T00:00Z: an interval of '1h' with '5m' is five past every hour (UTC). "
+            "Shorter than the interval."
+        ),
+    ] = None
+
+    @field_validator("phase", mode="after")
+    @classmethod
+    def _within_interval(cls, phase: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        interval = info.data.get("interval")
+        if phase is not None and interval is not None and phase >= interval:
+            given, limit = format_duration(phase), format_duration(interval)
+            raise ValueError(f"is '{given}'; it must be shorter than the interval, '{limit}'")
+        return phase
+
+
+class CronTrigger(BaseModel):
+    """Runs the workflow at the local times that cron expressions name, in one time zone."""
+
+    model_config = _MODEL
+
+    type: Literal["cron"]
+    schedule: Annotated[
+        CronExpressions,
+        Field(
+            description="An expression, or a list of at most 10: minute, hour, day of the month, "
+            "month, day of the week; 6 fields begin with the second. `L` is the last day of the "
+            "month, `LW` its last weekday, `5L` its last Friday, `5#3` its third. A day that "
+            "either of two restricted day fields names counts; if one begins with `*`, both "
+            "must. Nicknames: `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`."
+        ),
+    ]
+    timezone: Annotated[
+        Timezone,
+        Field(
+            exclude_if=_is_default,
+            description="Whose local time it is: an IANA name, such as 'Europe/Berlin'.",
+        ),
+    ] = UTC_ZONE
+    exclude: Annotated[
+        CalendarDates,
+        Field(
+            exclude_if=_is_default,
+            description="Calendar dates, in the time zone, on which it does not fire.",
+        ),
+    ] = ()
+    on_gap: Annotated[
+        OnGap,
+        Field(
+            exclude_if=_is_default,
+            description="A local time that the clocks jump over. skip: does not fire. next-valid: "
+            "fires when the clocks have jumped; several such times fire once.",
+        ),
+    ] = OnGap.NEXT_VALID
+    on_fold: Annotated[
+        OnFold,
+        Field(
+            exclude_if=_is_default,
+            description="A local time that comes twice, as clocks are set back: fires at the "
+            "first, the second, or both.",
+        ),
+    ] = OnFold.FIRST
+    start_at: StartAt = None
+    end_at: EndAt = None
+
+
+class OnceTrigger(BaseModel):
+    """Runs the workflow once, at an instant."""
+
+    model_config = _MODEL
+
+    type: Literal["once"]
+    at: Annotated[Instant, Field(description="When; if it has passed already, never.")]
+
+
+class ManualTrigger(BaseModel):
+    """Runs the workflow only when somebody triggers it."""
+
+    model_config = _MODEL
+
+    type: Literal["manual"]
+
+
+Trigger = Annotated[
+    PeriodicTrigger | CronTrigger | OnceTrigger | ManualTrigger, Field(discriminator="type")
+]
