@@ -1,0 +1,61 @@
+"""When a trigger fires by itself: its instants, one after the other, without a clock."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, assert_never
+
+from shared.domain.cron_timetable import CronTimetable
+from shared.domain.grid import Grid
+from shared.domain.triggers import (
+    CronTrigger,
+    ManualTrigger,
+    OnceTrigger,
+    PeriodicTrigger,
+    Trigger,
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ANY: Final = timedelta(days=1)
+
+
+class Timetable(Protocol):
+    """The instants at which a trigger fires, in order and each once."""
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first one after `instant`, or None if there is none any more."""
+        ...
+
+    def latest_until(self, instant: datetime, since: datetime) -> datetime | None:
+        """Return the last one that is not after `instant`, or None if none is after `since`."""
+        ...
+
+    def count(self, since: datetime, until: datetime) -> int:
+        """Return how many are after `since` and not after `until`."""
+        ...
+
+
+def timetable_of(trigger: Trigger, created_at: datetime) -> Timetable | None:
+    """Return when a trigger fires, or None for one that never does by itself.
+
+    `created_at` is where the intervals of a periodic trigger count from that
+    says nothing else: when its workflow was created, or the trigger changed.
+    """
+    match trigger:
+        case PeriodicTrigger():
+            return _periodic(trigger, created_at)
+        case CronTrigger():
+            return CronTimetable.of(trigger)
+        case OnceTrigger():
+            # One instant is a grid that ends where it begins.
+            return Grid(trigger.at, _ANY, trigger.at)
+        case ManualTrigger():
+            return None
+    assert_never(trigger)
+
+
+def _periodic(trigger: PeriodicTrigger, created_at: datetime) -> Grid:
+    interval, start = trigger.interval, trigger.start_at
+    if trigger.phase is None:
+        return Grid(start or created_at + interval, interval, trigger.end_at)
+    aligned = Grid(_EPOCH + trigger.phase, interval, None)
+    first = aligned.first_from(start) if start else aligned.first
+    return Grid(first, interval, trigger.end_at)

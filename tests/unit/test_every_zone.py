@@ -1,0 +1,138 @@
+"""In every zone, around every change of its clocks, cron fires when a slow oracle says."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from typing import Final
+from zoneinfo import available_timezones, reset_tzpath
+
+import pytest
+
+from shared.domain.timetable import timetable_of
+from shared.domain.triggers import CronTrigger, OnFold, OnGap
+from shared.domain.zones import zone, zone_names
+from tests.unit.minutes import Minutes
+
+BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
+END: Final = datetime(2028, 1, 1, tzinfo=UTC)
+SECOND: Final = timedelta(seconds=1)
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+_QUIET: Final = datetime(2026, 6, 30, tzinfo=UTC)
+"""The end of a month that nobody changes the clocks at."""
+
+EXPRESSIONS: Final = {
+    5 * HOUR / 2: ("* * * * *", "*/5 * * * *"),
+    26 * HOUR: (
+        "0 * * * *",
+        "*/15 9-17 * * 1-5",
+        "0,30 0-3,22,23 * 3,4,9,10,11 *",
+        "0 0 * * *",
+        "30 2 * * *",
+        "0 9 * * 1-5",
+        "0 0 * * 0",
+        "15 1 * * 0L",
+        "45 2 * * 0#2",
+        "30 1 L * *",
+    ),
+}
+"""Twelve expressions, by how far around a change they are followed."""
+
+CHOICES: Final = (
+    (OnGap.SKIP, OnFold.FIRST),
+    (OnGap.NEXT_VALID, OnFold.SECOND),
+    (OnGap.NEXT_VALID, OnFold.BOTH),
+)
+"""Every choice of each; a change is a gap or a fold, never both."""
+
+Rules = tuple[tuple[datetime, timedelta | None], ...]
+"""The offsets of a zone in these years, each with the instant from which it holds."""
+
+
+def test_the_zones_are_those_of_the_package() -> None:
+    reset_tzpath(())
+    try:
+        assert zone_names() == available_timezones()
+    finally:
+        reset_tzpath()
+
+
+@pytest.mark.xdist_group("every-zone")
+@pytest.mark.parametrize("name", sorted(zone_names()))
+def test_the_fire_times_of_a_zone_are_those_of_the_oracle(name: str) -> None:
+    # Zones with the same offsets at all times are one zone by several names: what is
+    # found for the first of them holds for all.
+    assert _differences(_first_with(_rules(name))) == []
+
+
+def test_there_are_zones_with_every_kind_of_change() -> None:
+    lengths = {
+        later - earlier
+        for name in zone_names()
+        for (_, earlier), (_, later) in pairwise(_rules(name))
+        if earlier is not None and later is not None
+    }
+    assert lengths >= {HOUR, -HOUR, HOUR / 2, -HOUR / 2, 2 * HOUR, -2 * HOUR}
+
+
+@cache
+def _differences(name: str) -> list[str]:
+    """Return where the product and the oracle differ, around every change of a zone."""
+    around = [at for at, _ in _rules(name)[1:]] or [_QUIET]
+    return [
+        f"{expression} in {name}, {on_gap}, {on_fold}: {min(expected ^ found)}"
+        for reach, expressions in EXPRESSIONS.items()
+        for at in around
+        for minutes in [Minutes(zone(name), at - reach, at + reach)]
+        for expression in expressions
+        for meant in [minutes.meant(expression)]
+        for on_gap, on_fold in CHOICES
+        for expected in [set(meant.fires(on_gap, on_fold))]
+        for found in [set(_fires(name, expression, on_gap, on_fold, at - reach, at + reach))]
+        if expected != found
+    ]
+
+
+def _fires(
+    name: str, expression: str, on_gap: OnGap, on_fold: OnFold, begin: datetime, end: datetime
+) -> Iterator[datetime]:
+    """Yield what the product says, from one fire to the next; `begin` itself may be one."""
+    trigger = CronTrigger(
+        type="cron", schedule=(expression,), timezone=name, onGap=on_gap, onFold=on_fold
+    )
+    timetable = timetable_of(trigger, begin)
+    assert timetable is not None
+    at = timetable.next_after(begin - SECOND)
+    while at is not None and at < end:
+        yield at
+        at = timetable.next_after(at)
+
+
+@cache
+def _first_with(rules: Rules) -> str:
+    return next(name for name in sorted(zone_names()) if _rules(name) == rules)
+
+
+@cache
+def _rules(name: str) -> Rules:
+    """Find every change of a zone by halving the days on which there is one."""
+    found = [(BEGIN, _offset(name, BEGIN))]
+    late = BEGIN
+    while late < END:
+        early, late = late, late + DAY
+        if _offset(name, late) != found[-1][1]:
+            found.append(_change(name, early, late))
+    return tuple(found)
+
+
+def _change(name: str, early: datetime, late: datetime) -> tuple[datetime, timedelta | None]:
+    before = _offset(name, early)
+    while late - early > SECOND:
+        middle = (early + (late - early) / 2).replace(microsecond=0)
+        early, late = (middle, late) if _offset(name, middle) == before else (early, middle)
+    return late, _offset(name, late)
+
+
+def _offset(name: str, at: datetime) -> timedelta | None:
+    return at.astimezone(zone(name)).utcoffset()
