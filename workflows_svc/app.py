@@ -15,6 +15,7 @@ from workflows_svc.api import (
     executions,
     operations,
     problems,
+    schedules,
     schemas,
     workflows,
 )
@@ -37,7 +38,7 @@ def create_app(
     app.state.body_limit = body_limit
     problems.install(app)
     app.include_router(health_router(health, registry))
-    for routes in (workflows, executions, operations, dead_letters, actions, schemas):
+    for routes in (workflows, schedules, executions, operations, dead_letters, actions, schemas):
         app.include_router(routes.router)
     app.openapi = lambda: _openapi(app, catalogue)  # type: ignore[method-assign]
     return app

@@ -32,6 +32,7 @@ from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.inspect import InspectExecutions
 from workflows_svc.use_cases.pinned import Pinned
+from workflows_svc.use_cases.preview import PreviewSchedules
 from workflows_svc.use_cases.queries import Queries
 from workflows_svc.use_cases.remove import RemoveWorkflow
 from workflows_svc.use_cases.repeat import RepeatExecution
@@ -128,6 +129,7 @@ def _services(
         repeat=RepeatExecution(pinned, clock, timing, _new_id, start),
         inspect=InspectExecutions(pinned, clock),
         queries=Queries(workflows, executions),
+        preview=PreviewSchedules(define, clock),
         dead_letters=HandleDeadLetters(MongoDeadLetters(mongo), dependencies.publisher, clock),
     )
 

@@ -9,6 +9,7 @@ from local.cli import (
     dead_letters,
     executions,
     operations,
+    schedules,
     up,
     verification,
     workflows,
@@ -29,6 +30,7 @@ app.command("up")(up.up)
 app.command("apply")(workflows.apply)
 app.command("list")(workflows.list_)
 app.command("get")(workflows.get)
+app.command("preview")(schedules.preview)
 app.command("trigger")(workflows.trigger)
 app.command("executions")(executions.executions)
 app.command("execution")(executions.execution)

@@ -15,6 +15,7 @@ from local.cli.errors import CommandError, Exit
 from local.cli.executions import wait_for_end
 from local.cli.options import AsJson, Input, Limit, Timeout, Wait, api
 from local.cli.output import Json, local_time, print_json, say, status_text, table
+from local.cli.schedules import show_warnings, trigger_text
 
 Files = Annotated[
     list[Path] | None,
@@ -46,6 +47,7 @@ def apply(files: Files = None, more: MoreFiles = None, as_json: AsJson = False) 
             results.append(result)
             if not as_json:
                 say(f"{result['workflowId']}  {result['change']}  (version {result['version']})")
+                show_warnings(result.get("warnings", []))
     finally:
         if as_json:
             print_json(results)
@@ -53,7 +55,7 @@ def apply(files: Files = None, more: MoreFiles = None, as_json: AsJson = False) 
 
 def list_(
     trigger_type: Annotated[
-        str | None, typer.Option("--trigger-type", help="periodic or manual.")
+        str | None, typer.Option("--trigger-type", help="periodic, cron, once or manual.")
     ] = None,
     status: Annotated[str | None, typer.Option(help="idle, busy or pending.")] = None,
     limit: Limit = 100,
@@ -81,14 +83,14 @@ def get(workflow: WorkflowId, as_json: AsJson = False) -> None:
         print_json(found)
         return
     trigger = found["trigger"]
-    every = f" every {trigger['interval']}" if "interval" in trigger else ""
     say(f"Workflow {found['workflowId']} (version {found['version']})")
-    say(f"  trigger     {trigger['type']}{every}, {_status(found)}")
+    say(f"  trigger     {trigger_text(trigger)}, {_status(found)}")
     if "executionId" in trigger:
         say(f"  execution   {trigger['executionId']}")
     say(f"  next run    {local_time(trigger.get('nextRunAt'))}")
     for action in found["actions"]:
         say(f"  action      {json.dumps(action, ensure_ascii=False)}")
+    show_warnings(found.get("warnings", []))
 
 
 def trigger(
@@ -163,12 +165,17 @@ def _apply_one(client: Api, definition: Any) -> Json:
             raise
         workflow_id = definition["workflowId"]
         workflow = client.put(_path(workflow_id), definition)
-        return {"workflowId": workflow_id, "change": "updated", "version": workflow["version"]}
-    change = "created" if created else "unchanged"
+        return _changed(workflow, "updated")
+    return _changed(workflow, "created" if created else "unchanged")
+
+
+def _changed(workflow: Json, change: str) -> Json:
+    warned = {"warnings": workflow["warnings"]} if "warnings" in workflow else {}
     return {
         "workflowId": workflow["workflowId"],
         "change": change,
         "version": workflow["version"],
+        **warned,
     }
 
 
@@ -189,10 +196,9 @@ def _set_enabled(workflow: str, *, enabled: bool, as_json: bool) -> None:
 
 def _row(workflow: Json) -> tuple[Any, ...]:
     trigger = workflow["trigger"]
-    every = f" {trigger['interval']}" if "interval" in trigger else ""
     return (
         workflow["workflowId"],
-        f"{trigger['type']}{every}",
+        trigger_text(trigger),
         status_text(_status(workflow)),
         local_time(trigger.get("nextRunAt")),
         str(workflow["version"]),

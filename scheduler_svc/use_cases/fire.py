@@ -1,4 +1,4 @@
-"""Firing periodic workflows at their instants. The id of the occurrence is the guard."""
+"""Firing workflows at the instants of their triggers. The id of the occurrence is the guard."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,13 +45,17 @@ class FireDueWorkflows:
         present = await self.workflows.read_due(keys)
         now = self.clock.now()
         planned = [
-            (due, plan) for due in present if (plan := plan_due(due.next_run_at, due.interval, now))
+            (due, plan)
+            for due in present
+            if (plan := plan_due(due.timetable, due.next_run_at, now))
         ]
         settled = await self._record_missed(planned)
         queued = await self._queue(settled)
         await asyncio.gather(self._advance(settled), self._announce(queued))
         return [
-            Upcoming(due.tenant, due.workflow_id, plan.next_run_at) for due, plan in settled
+            Upcoming(due.tenant, due.workflow_id, plan.next_run_at)
+            for due, plan in settled
+            if plan.next_run_at is not None
         ] + [
             Upcoming(due.tenant, due.workflow_id, due.next_run_at)
             for due in present
@@ -85,7 +89,7 @@ class FireDueWorkflows:
                 return rest
             there = await self.executions.get(due.tenant, record.id)
             until = recorded_until(there, rest.missed.first)
-            rest = unrecorded(rest, due.interval, until)
+            rest = unrecorded(rest, due.timetable, until)
         return rest
 
     def _missed_record(self, due: DueWorkflow, plan: DuePlan) -> Execution:

@@ -1,25 +1,23 @@
 """The shapes of the HTTP API: what a caller sees of workflows and dead letters."""
 
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from shared.contracts.cloudevents import Instant
+from shared.contracts.schedules import WarningView, warning_view
+from shared.contracts.views import View
 from shared.domain.catalogue import normalised
+from shared.domain.daylight import DaylightWarning
 from shared.domain.execution import Execution
 from shared.domain.secrets import redact_headers
 from shared.domain.workflow import Workflow, trigger_status
 from shared.ports.dead_letters import DeadLetter
 
 T = TypeVar("T")
-
-
-class View(BaseModel):
-    """Base of everything the API returns: camelCase, nothing that is null."""
-
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
 class Page(View, Generic[T]):
@@ -58,6 +56,9 @@ class WorkflowView(View):
     concurrency: int | None = None
     timeout: str | None = None
     input_schema: dict[str, JsonValue] | None = None
+    warnings: Annotated[
+        list[WarningView] | None, Field(description="What its author should know; not in lists.")
+    ] = None
     created_at: Instant
     updated_at: Instant
 
@@ -90,7 +91,9 @@ class DeadLetterView(View):
     ] = None
 
 
-def workflow_view(workflow: Workflow, active: Execution | None) -> WorkflowView:
+def workflow_view(
+    workflow: Workflow, active: Execution | None, warnings: Sequence[DaylightWarning] = ()
+) -> WorkflowView:
     """Show a workflow; credentials written into its headers are redacted."""
     definition: dict[str, Any] = normalised(workflow.definition)
     return WorkflowView(
@@ -110,6 +113,7 @@ def workflow_view(workflow: Workflow, active: Execution | None) -> WorkflowView:
         concurrency=definition.get("concurrency"),
         timeout=definition.get("timeout"),
         input_schema=definition.get("inputSchema"),
+        warnings=[warning_view(warning) for warning in warnings] or None,
         created_at=workflow.created_at,
         updated_at=workflow.updated_at,
     )

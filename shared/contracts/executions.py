@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
-from shared.contracts.api import View
 from shared.contracts.cloudevents import Instant
+from shared.contracts.views import View
 from shared.domain.execution import (
     ActionState,
     Ending,

@@ -167,8 +167,8 @@ class WorkflowDefinition(BaseModel):
     trigger: Annotated[
         Trigger,
         Field(
-            description="When it runs: by hand or periodically. A periodic one may be triggered "
-            "by hand as well."
+            description="When it runs: by hand, periodically, at times of a calendar, or once. "
+            "Each may be triggered by hand as well."
         ),
     ]
     actions: Annotated[

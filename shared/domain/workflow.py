@@ -1,5 +1,6 @@
 """A workflow: its current definition, whether it is enabled, and when it is due next."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,6 +10,7 @@ from shared.domain.execution import Execution, Status
 from shared.domain.identity import shard_of, workflow_key
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
+from shared.domain.timetable import Timetable, timetable_of
 from shared.domain.triggers import PeriodicTrigger, Trigger
 
 
@@ -56,8 +58,7 @@ class DueWorkflow:
     tenant: str
     workflow_id: str
     version: int
-    trigger_id: str
-    interval: timedelta
+    trigger: Trigger
     retries: int
     next_run_at: datetime
     timeout: timedelta | None = None
@@ -67,37 +68,61 @@ class DueWorkflow:
         """The id across tenants."""
         return workflow_key(self.tenant, self.workflow_id)
 
+    @property
+    def trigger_id(self) -> str:
+        """What the trigger is called in ids and answers."""
+        return self.trigger.type
+
+    @property
+    def timetable(self) -> Timetable:
+        """When it fires. Raises ValueError for a trigger that never does by itself."""
+        timetable = timetable_from(self.trigger, self.next_run_at)
+        if timetable is None:
+            raise ValueError(f"a trigger of type '{self.trigger.type}' is never due")
+        return timetable
+
 
 def due_workflow(workflow: Workflow) -> DueWorkflow | None:
-    """Return what firing a periodic workflow needs, or None for one that is never due."""
-    interval = interval_of(workflow.definition.trigger)
-    if workflow.next_run_at is None or interval is None:
+    """Return what firing a workflow needs, or None for one that is not due any more, or never."""
+    if workflow.next_run_at is None:
         return None
     return DueWorkflow(
         tenant=workflow.tenant,
         workflow_id=workflow.id,
         version=workflow.version,
-        trigger_id=workflow.definition.trigger.type,
-        interval=interval,
+        trigger=workflow.definition.trigger,
         retries=initial_retries(workflow.definition),
         next_run_at=workflow.next_run_at,
         timeout=workflow.definition.timeout,
     )
 
 
-def interval_of(trigger: Trigger) -> timedelta | None:
-    """Return how often a trigger fires, or None for one that never fires by itself."""
-    return trigger.interval if isinstance(trigger, PeriodicTrigger) else None
+def timetable_from(trigger: Trigger, next_run_at: datetime) -> Timetable | None:
+    """Return when a trigger fires, given one of its instants: plain intervals count from that."""
+    interval = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
+    return timetable_of(trigger, next_run_at - interval)
 
 
 def first_run_at(trigger: Trigger, now: datetime) -> datetime | None:
-    """Return when a workflow created at `now` is due first."""
-    interval = interval_of(trigger)
-    return now + interval if interval else None
+    """Return when a workflow created at `now` is due first, or None if it never is."""
+    timetable = timetable_of(trigger, now)
+    return timetable.next_after(now) if timetable else None
+
+
+def instants_after(workflow: Workflow, since: datetime) -> Iterator[datetime]:
+    """Yield the instants of a workflow after `since`, switched on or not."""
+    trigger, known = workflow.definition.trigger, workflow.next_run_at
+    timetable = (
+        timetable_from(trigger, known) if known else timetable_of(trigger, workflow.created_at)
+    )
+    at = timetable.next_after(since) if timetable else None
+    while timetable and at:
+        yield at
+        at = timetable.next_after(at)
 
 
 def create(tenant: str, definition: WorkflowDefinition, version: int, now: datetime) -> Workflow:
-    """Return a new workflow, first due one interval from `now`."""
+    """Return a new workflow, due at the first instant of its trigger after `now`."""
     return Workflow(
         tenant=tenant,
         definition=definition,
@@ -130,12 +155,8 @@ def disable(workflow: Workflow, now: datetime) -> Workflow:
 
 def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, Missed | None]:
     """Return the workflow switched on, and the instants that passed while it was off."""
-    interval = interval_of(workflow.definition.trigger)
-    plan = (
-        resume_plan(workflow.next_run_at, interval, now)
-        if interval and workflow.next_run_at
-        else None
-    )
+    due = due_workflow(workflow)
+    plan = resume_plan(due.timetable, due.next_run_at, now) if due else None
     missed, next_run_at = plan or (None, workflow.next_run_at)
     return replace(workflow, enabled=True, next_run_at=next_run_at, updated_at=now), missed
 

@@ -29,12 +29,12 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Move a workflow's next instant, provided it still is `due`."""
+    """Move a workflow's next instant, provided it still is `due`; None: there is none any more."""
 
     tenant: str
     workflow_id: str
     due: datetime
-    next_run_at: datetime
+    next_run_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class WorkflowRepository(Protocol):
         ...
 
     async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
-        """Return the present schedule of the enabled, periodic workflows among `keys`."""
+        """Return the present schedule of the enabled workflows among `keys` that have one."""
         ...
 
     async def advance(self, moves: Sequence[Advance]) -> None:

@@ -150,15 +150,63 @@ async def test_read_due_tells_what_firing_needs(workflows: WorkflowRepository) -
         ["default:a", "default:b", "default:m", "default:off", "default:nobody"]
     )
     a, b = sorted(found, key=lambda due: due.workflow_id)
-    assert (a.workflow_id, a.version, a.trigger_id, a.interval, a.retries, a.next_run_at) == (
+    assert (a.workflow_id, a.version, a.trigger, a.retries, a.next_run_at) == (
         "a",
         1,
-        "periodic",
-        10 * SECOND,
+        periodic.definition.trigger,
         7,
         NOW + 10 * SECOND,
     )
     assert b.retries == 1
+
+
+async def test_read_due_tells_the_trigger_whatever_its_type(workflows: WorkflowRepository) -> None:
+    cron = {
+        "type": "cron",
+        "schedule": ["0 2 * * *", "@weekly"],
+        "timezone": "Europe/Rome",
+        "exclude": ["2026-01-02"],
+        "onGap": "skip",
+        "onFold": "both",
+        "startAt": "2026-01-01T12:00:00+01:00",
+        "endAt": "2027-01-01T00:00:00Z",
+    }
+    once = {"type": "once", "at": "2026-01-01T05:00:00.250Z"}
+    made = [workflow("cron", trigger=cron), workflow("once", trigger=once)]
+    for one in made:
+        await workflows.add(one)
+        assert await _stored(workflows, one.id) == one
+    found = await workflows.read_due([one.key for one in made])
+    triggers = {due.workflow_id: due.trigger for due in found}
+    assert triggers == {one.id: one.definition.trigger for one in made}
+
+
+async def test_a_trigger_that_has_come_to_its_end_is_never_due_again(
+    workflows: WorkflowRepository,
+) -> None:
+    once = workflow("a", trigger={"type": "once", "at": "2026-01-01T05:00:00Z"})
+    assert once.next_run_at is not None
+    await workflows.add(once)
+    moved = Advance(TENANT, "a", once.next_run_at + SECOND, None)
+    await workflows.advance([moved])
+    assert await _stored(workflows, "a") == once
+    await workflows.advance([replace(moved, due=once.next_run_at)])
+    assert await _stored(workflows, "a") == replace(once, next_run_at=None)
+    assert await workflows.due(NOW + timedelta(days=1), None, 10) == []
+    assert await workflows.read_due([once.key]) == []
+
+
+async def test_a_changed_trigger_with_the_same_next_instant_leaves_nothing_of_the_old_one(
+    workflows: WorkflowRepository,
+) -> None:
+    trigger = {"type": "cron", "schedule": "0 2 * * *", "endAt": "2027-01-01T00:00:00Z"}
+    first = workflow("a", trigger=trigger)
+    await workflows.add(first)
+    hourly = definition("a", trigger={"type": "cron", "schedule": "0 2,3 * * *"})
+    second = redefine(first, hourly, 2, NOW)
+    assert second.next_run_at == first.next_run_at
+    assert await workflows.save(first, second) is True
+    assert await _stored(workflows, "a") == second
 
 
 async def test_advancing_moves_an_instant_once(workflows: WorkflowRepository) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -49,9 +49,11 @@ class Rig:
         assert await self.workflows.add(added)
         return added
 
-    async def occurrence(self, at: datetime, workflow_id: str = "hello") -> Execution | None:
+    async def occurrence(
+        self, at: datetime, workflow_id: str = "hello", trigger: str = "periodic"
+    ) -> Execution | None:
         instant = f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
-        return await self.executions.get(TENANT, f"default:{workflow_id}:periodic:{instant}:0")
+        return await self.executions.get(TENANT, f"default:{workflow_id}:{trigger}:{instant}:0")
 
     async def next_run_at(self, workflow_id: str = "hello") -> datetime | None:
         found = await self.workflows.get(TENANT, workflow_id)
@@ -227,3 +229,42 @@ async def test_without_a_broker_the_execution_stays_and_wakes_by_itself(rig: Rig
     assert (execution.status, execution.wake_at) == (Status.QUEUED, DUE + 30 * SECOND)
     assert await rig.next_run_at() == DUE + 10 * SECOND
     assert await rig.executions.orphans() == 0
+
+
+async def test_a_calendar_fires_at_its_instants_and_goes_on_with_the_next(rig: Rig) -> None:
+    daily = {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Kolkata"}
+    await rig.workflows.add(workflow("hello", trigger=daily))
+    due = datetime(2026, 1, 1, 20, 30, tzinfo=UTC)
+    assert await rig.next_run_at() == due
+    await rig.clock.advance(due - NOW)
+    assert await rig.fire([HELLO]) == [Upcoming(TENANT, "hello", due + timedelta(days=1))]
+    fired = await rig.occurrence(due, trigger="cron")
+    assert fired is not None
+    assert (fired.status, fired.scheduled_for, fired.trigger_id) == (Status.QUEUED, due, "cron")
+    assert await rig.next_run_at() == due + timedelta(days=1)
+
+
+async def test_what_a_calendar_missed_is_one_record_and_the_latest_instant_fires(rig: Rig) -> None:
+    await rig.workflows.add(workflow("hello", trigger={"type": "cron", "schedule": "0 * * * *"}))
+    first = NOW + timedelta(hours=1)
+    await rig.clock.advance(timedelta(hours=5, minutes=10))
+    await rig.fire([HELLO])
+    missed = await rig.occurrence(first, trigger="cron")
+    assert missed is not None
+    assert missed.skip == Skip(SkipReason.MISSED, first, NOW + timedelta(hours=4), 4)
+    fired = await rig.occurrence(NOW + timedelta(hours=5), trigger="cron")
+    assert fired is not None
+    assert fired.status is Status.QUEUED
+
+
+async def test_a_single_instant_fires_once_even_if_late_and_is_never_due_again(rig: Rig) -> None:
+    once = {"type": "once", "at": "2026-01-01T00:00:10Z"}
+    await rig.workflows.add(workflow("hello", trigger=once))
+    await rig.clock.advance(timedelta(minutes=5))
+    assert await rig.fire([HELLO]) == []
+    fired = await rig.occurrence(DUE, trigger="once")
+    assert fired is not None
+    assert fired.status is Status.QUEUED
+    assert await rig.next_run_at() is None
+    assert await rig.fire([HELLO]) == []
+    assert len(rig.executions._by_id) == 1

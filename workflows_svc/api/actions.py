@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import Field, JsonValue
 
-from shared.contracts.api import Page, View
+from shared.contracts.api import Page
+from shared.contracts.views import View
 from shared.domain.catalogue import ActionCatalogue, ActionSpec
 from shared.domain.durations import format_duration
 from shared.domain.parameters import parameters_schema

@@ -10,6 +10,7 @@ from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.inspect import InspectExecutions
+from workflows_svc.use_cases.preview import PreviewSchedules
 from workflows_svc.use_cases.queries import Queries
 from workflows_svc.use_cases.remove import RemoveWorkflow
 from workflows_svc.use_cases.repeat import RepeatExecution
@@ -30,6 +31,7 @@ class Services:
     repeat: RepeatExecution
     inspect: InspectExecutions
     queries: Queries
+    preview: PreviewSchedules
     dead_letters: HandleDeadLetters
 
 

@@ -47,7 +47,7 @@ router = APIRouter(prefix="/workflows", tags=["workflows"], responses=STORED)
     summary="Create a workflow",
 )
 async def create(body: Body, wired: Wired, response: Response) -> WorkflowView:
-    """Store a definition. A periodic workflow runs first one interval after its creation."""
+    """Store a definition. What its trigger should be looked at for is in `warnings`."""
     workflow, created = await wired.define.create(DEFAULT_TENANT, body)
     response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK
     response.headers["Location"] = f"/workflows/{workflow.id}"
@@ -63,7 +63,7 @@ async def create(body: Body, wired: Wired, response: Response) -> WorkflowView:
 async def list_workflows(
     wired: Wired,
     trigger_type: Annotated[
-        Literal["periodic", "manual"] | None, Query(alias="triggerType")
+        Literal["periodic", "cron", "once", "manual"] | None, Query(alias="triggerType")
     ] = None,
     status: TriggerStatus | None = None,
     limit: Limit = 50,
@@ -163,7 +163,7 @@ async def _shown(wired: Services, workflow_id: str, response: Response) -> Workf
     workflow = await wired.define.get(DEFAULT_TENANT, workflow_id)
     response.headers["ETag"] = f'"{workflow.version}"'
     state = await wired.queries.state_of(workflow)
-    return workflow_view(state.workflow, state.active)
+    return workflow_view(state.workflow, state.active, wired.preview.warnings(workflow.definition))
 
 
 def _enabled(body: JsonValue) -> bool:

@@ -169,7 +169,7 @@ class DefineWorkflows:
                 return
             there = await self.executions.get(due.tenant, record.id)
             until = recorded_until(there, rest.first)
-            rest = missed_after(until, rest.last, due.interval)
+            rest = missed_after(due.timetable, until, rest.last)
 
     def _announce(self, workflow: Workflow) -> None:
         if workflow.enabled and workflow.next_run_at is not None:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 from pymongo import UpdateMany
 from pymongo.errors import DuplicateKeyError
@@ -15,11 +16,13 @@ from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import plain
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
-from shared.domain.durations import parse_duration, parse_interval
+from shared.domain.durations import parse_duration
 from shared.domain.identity import version_key, workflow_key
+from shared.domain.triggers import Trigger
 from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
+_TRIGGER: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)
 _FIELDS: Final = frozenset({"workflowId", "trigger", "actions", "retry", "timeout"})
 _UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
 _SCHEDULE: Final = {
@@ -88,7 +91,7 @@ class MongoWorkflows:
         moved = after.next_run_at != before.next_run_at
         if moved and after.version == before.version:
             condition["trigger.nextRunAt"] = before.next_run_at
-        sets, unsets = _changes(after, moved=moved)
+        sets, unsets = _changes(before, after, moved=moved)
         with translated():
             result = await self._workflows.update_one(condition, {"$set": sets, "$unset": unsets})
         return result.matched_count == 1
@@ -127,7 +130,6 @@ class MongoWorkflows:
             "_id": {"$in": list(keys)},
             "enabled": True,
             "trigger.nextRunAt": {"$gt": DAWN},
-            "trigger.type": "periodic",
         }
         with translated():
             found = await self._workflows.find(wanted, _SCHEDULE).to_list()
@@ -135,14 +137,16 @@ class MongoWorkflows:
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         """See WorkflowRepository.advance."""
-        alike: dict[tuple[datetime, datetime], list[str]] = defaultdict(list)
+        alike: dict[tuple[datetime, datetime | None], list[str]] = defaultdict(list)
         for move in moves:
             key = workflow_key(move.tenant, move.workflow_id)
             alike[move.due, move.next_run_at].append(key)
         operations = [
             UpdateMany(
                 {"_id": {"$in": keys}, "trigger.nextRunAt": due},
-                {"$set": {"trigger.nextRunAt": next_run_at}},
+                {"$set": {"trigger.nextRunAt": next_run_at}}
+                if next_run_at
+                else {"$unset": {"trigger.nextRunAt": ""}},
             )
             for (due, next_run_at), keys in alike.items()
         ]
@@ -201,7 +205,9 @@ def _trigger(workflow: Workflow) -> dict[str, Any]:
     return {**trigger, "nextRunAt": workflow.next_run_at} if workflow.next_run_at else trigger
 
 
-def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _changes(
+    before: Workflow, after: Workflow, *, moved: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
     definition = normalised(after.definition)
     sets: dict[str, Any] = {
         "version": after.version,
@@ -218,6 +224,8 @@ def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str,
         sets["trigger"] = _trigger(after)
     else:
         sets.update({f"trigger.{key}": value for key, value in trigger.items()})
+        gone = _mapping(normalised(before.definition)["trigger"]).keys() - trigger.keys()
+        unsets.update(dict.fromkeys([f"trigger.{key}" for key in gone], ""))
     for key, value in (("deletedAt", after.deleted_at), ("timeout", definition.get("timeout"))):
         if value is None:
             unsets[key] = ""
@@ -237,12 +245,15 @@ def _due(raw: Raw) -> DueWorkflow:
         tenant=raw["tenant"],
         workflow_id=raw["workflowId"],
         version=raw["version"],
-        trigger_id=raw["trigger"]["type"],
-        interval=parse_interval(raw["trigger"]["interval"]),
+        trigger=_TRIGGER.validate_python(_without_instant(raw["trigger"])),
         retries=(own or raw["retry"])["retries"],
         timeout=parse_duration(timeout) if timeout else None,
         next_run_at=_next_run_at(raw),
     )
+
+
+def _without_instant(trigger: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in trigger.items() if key != "nextRunAt"}
 
 
 def _next_run_at(raw: Raw) -> datetime:

@@ -1,0 +1,70 @@
+"""What the API says of schedules: the instants to come, and what its author should know."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.cloudevents import Instant
+from shared.contracts.views import View
+from shared.domain.daylight import DaylightWarning
+from shared.domain.trigger_fields import UTC_ZONE
+from shared.domain.triggers import CronTrigger
+from shared.domain.workflow import Workflow
+from shared.domain.zones import tzdata_version, zone
+
+
+class WarningView(View):
+    """Something about a definition that is legal, and that its author should know."""
+
+    pointer: Annotated[str, Field(description="The place in the definition, as a JSON pointer.")]
+    detail: str
+    dates: Annotated[
+        list[date], Field(description="The calendar dates concerned, in the trigger's zone.")
+    ]
+
+
+class PreviewItem(View):
+    """One instant at which a workflow is due."""
+
+    at: Instant
+    local: Annotated[
+        str, Field(description="The same in the trigger's time zone, with its offset from UTC.")
+    ]
+
+
+class PreviewView(View):
+    """The next instants of a workflow's trigger."""
+
+    workflow_id: str
+    version: int
+    enabled: Annotated[bool, Field(description="If not, none of them fires until it is.")]
+    timezone: str
+    tzdata: Annotated[str, Field(description="The version of the zones' rules, as IANA names it.")]
+    items: list[PreviewItem]
+
+
+def warning_view(warning: DaylightWarning) -> WarningView:
+    """Show a warning about a trigger."""
+    return WarningView(
+        pointer="/trigger/schedule", detail=warning.message, dates=list(warning.dates)
+    )
+
+
+def preview_view(workflow: Workflow, instants: Sequence[datetime]) -> PreviewView:
+    """Show instants, also as the clocks of the trigger's zone tell them."""
+    trigger = workflow.definition.trigger
+    name = trigger.timezone if isinstance(trigger, CronTrigger) else UTC_ZONE
+    there = zone(name)
+    return PreviewView(
+        workflow_id=workflow.id,
+        version=workflow.version,
+        enabled=workflow.enabled,
+        timezone=name,
+        tzdata=tzdata_version(),
+        items=[
+            PreviewItem(at=at, local=at.astimezone(there).isoformat(timespec="seconds"))
+            for at in instants
+        ],
+    )

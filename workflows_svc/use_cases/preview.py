@@ -1,0 +1,34 @@
+"""Looking ahead: when a workflow is due."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from shared.domain.daylight import DaylightWarning, warnings_of
+from shared.domain.definition import WorkflowDefinition
+from shared.domain.workflow import Workflow, instants_after
+from shared.ports.clock import Clock
+from workflows_svc.use_cases.definitions import DefineWorkflows
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewSchedules:
+    """The questions about instants that have not come yet."""
+
+    define: DefineWorkflows
+    clock: Clock
+
+    async def instants(
+        self, tenant: str, workflow_id: str, since: datetime | None, count: int
+    ) -> tuple[Workflow, list[datetime]]:
+        """Return a workflow and its next instants after `since` (by default, now).
+
+        Raises NotFound.
+        """
+        workflow = await self.define.get(tenant, workflow_id)
+        following = instants_after(workflow, since or self.clock.now())
+        return workflow, list(islice(following, count))
+
+    def warnings(self, definition: WorkflowDefinition) -> list[DaylightWarning]:
+        """Return what the author of a definition should know about its trigger."""
+        return warnings_of(definition.trigger, self.clock.now())
