@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -110,7 +110,7 @@ class FireDueWorkflows:
         outcomes = await self.executions.add(executions)
         results = list(zip(executions, outcomes, strict=True))
         overlaps = [
-            overlapped(replace(execution, history=()), self.timing)
+            overlapped(execution, self.timing)
             for execution, outcome in results
             if outcome is AddOutcome.BUSY
         ]

@@ -80,6 +80,10 @@ class EventView(View):
         list[str] | None, Field(description="The actions that are to be undone, in this order.")
     ] = None
     deadline: Instant | None = None
+    tzdata: Annotated[
+        str | None,
+        Field(description="The version of the zones' rules, of an occurrence of a calendar."),
+    ] = None
 
 
 class SkipView(View):
@@ -223,6 +227,7 @@ def event_view(event: HistoryEvent) -> EventView:
         tolerated=event.tolerated or None,
         undoing=list(event.undoing) or None,
         deadline=event.deadline,
+        tzdata=event.tzdata,
     )
 
 

@@ -204,7 +204,8 @@ class HistoryEvent(NamedTuple):
     """One thing that happened, numbered from 1 within its execution.
 
     It carries all that `apply` needs to know. `digest` is the fingerprint of `output`,
-    which is stored once, with the state of the action.
+    which is stored once, with the state of the action. `tzdata` is the version of the
+    zones' rules that made an occurrence of a calendar fall on its instant.
     """
 
     seq: int
@@ -224,6 +225,7 @@ class HistoryEvent(NamedTuple):
     tolerated: bool = False
     undoing: tuple[str, ...] = ()
     deadline: datetime | None = None
+    tzdata: str | None = None
 
 
 _BLOCKING: Final = frozenset({SkippedBecause.UPSTREAM, SkippedBecause.STOPPED})

@@ -24,14 +24,16 @@ def occurrence(due: DueWorkflow, fire_at: datetime, now: datetime, timing: Timin
         retries_left=due.retries,
         active_key=due.key,
     )
-    return transitions.queue(born, now + timing.resend)
+    return transitions.queue(born, now + timing.resend, due.tzdata)
 
 
 def overlapped(execution: Execution, timing: Timing) -> Execution:
     """Return what is recorded of an occurrence that met an unfinished execution."""
     instant = execution.scheduled_for or execution.created_at
     reason = Skip(SkipReason.OVERLAP, instant, instant, 1)
-    return transitions.skip(execution, reason, timing.retention)
+    tzdata = execution.history[0].tzdata
+    unborn = execution.evolve(history=())
+    return transitions.skip(unborn, reason, timing.retention, tzdata)
 
 
 def recorded_until(there: Execution | None, instant: datetime) -> datetime:
@@ -51,4 +53,4 @@ def skipped_occurrence(due: DueWorkflow, reason: Skip, now: datetime, timing: Ti
         created_at=now,
         scheduled_for=reason.first,
     )
-    return transitions.skip(born, reason, timing.retention)
+    return transitions.skip(born, reason, timing.retention, due.tzdata)

@@ -85,7 +85,7 @@ def apply(execution: Execution, event: HistoryEvent, **coordination: Any) -> Exe
     return execution.evolve(**changes)
 
 
-def queue(execution: Execution, wake_at: datetime) -> Execution:
+def queue(execution: Execution, wake_at: datetime, tzdata: str | None = None) -> Execution:
     """Return a new execution, queued, to be looked at again at `wake_at`."""
     born = HistoryEvent(
         1,
@@ -93,14 +93,17 @@ def queue(execution: Execution, wake_at: datetime) -> Execution:
         execution.created_at,
         retries_left=execution.retries_left,
         deadline=execution.deadline,
+        tzdata=tzdata,
     )
     return execution.evolve(status=Status.QUEUED, wake_at=wake_at, seq=1, history=(born,))
 
 
-def skip(execution: Execution, reason: Skip, retention: timedelta) -> Execution:
+def skip(
+    execution: Execution, reason: Skip, retention: timedelta, tzdata: str | None = None
+) -> Execution:
     """Return a new execution that records why an occurrence did not run."""
     at = execution.created_at
-    born = HistoryEvent(1, EventType.SKIPPED, at, reason=reason.reason.value)
+    born = HistoryEvent(1, EventType.SKIPPED, at, reason=reason.reason.value, tzdata=tzdata)
     return execution.evolve(
         status=Status.SKIPPED,
         skip=reason,

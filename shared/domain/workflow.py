@@ -11,7 +11,8 @@ from shared.domain.identity import shard_of, workflow_key
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 from shared.domain.timetable import Timetable, timetable_of
-from shared.domain.triggers import PeriodicTrigger, Trigger
+from shared.domain.triggers import CronTrigger, PeriodicTrigger, Trigger
+from shared.domain.zones import tzdata_version
 
 
 class TriggerStatus(StrEnum):
@@ -72,6 +73,11 @@ class DueWorkflow:
     def trigger_id(self) -> str:
         """What the trigger is called in ids and answers."""
         return self.trigger.type
+
+    @property
+    def tzdata(self) -> str | None:
+        """The version of the zones' rules that its instants depend on, if they do."""
+        return tzdata_version() if isinstance(self.trigger, CronTrigger) else None
 
     @property
     def timetable(self) -> Timetable:

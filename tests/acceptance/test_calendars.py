@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.domain.zones import tzdata_version
 from tests.support.command_line import CommandLine
 from tests.support.stack import Json, Stack, log_action
 from tests.support.waiting import eventually
@@ -30,6 +31,8 @@ async def test_a_calendar_fires_at_its_instants(stack: Stack) -> None:
     assert {at.microsecond for at in instants} == {0}
     assert {execution["trigger"] for execution in ran} == {"cron"}
     assert "warnings" not in created
+    first = await stack.execution(ran[0]["executionId"])
+    assert first["history"][0]["tzdata"] == tzdata_version()
 
 
 async def test_a_single_instant_fires_once(stack: Stack) -> None:

@@ -19,8 +19,7 @@ END: Final = datetime(2028, 1, 1, tzinfo=UTC)
 SECOND: Final = timedelta(seconds=1)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
-_QUIET: Final = datetime(2026, 6, 30, tzinfo=UTC)
-"""The end of a month that nobody changes the clocks at."""
+MONTH_END: Final = datetime(2026, 6, 30, tzinfo=UTC)
 
 EXPRESSIONS: Final = {
     5 * HOUR / 2: ("* * * * *", "*/5 * * * *"),
@@ -39,14 +38,12 @@ EXPRESSIONS: Final = {
 }
 """Twelve expressions, by how far around a change they are followed."""
 
-CHOICES: Final = (
-    (OnGap.SKIP, OnFold.FIRST),
-    (OnGap.NEXT_VALID, OnFold.SECOND),
-    (OnGap.NEXT_VALID, OnFold.BOTH),
-)
-"""Every choice of each; a change is a gap or a fold, never both."""
+GAP: Final = ((OnGap.SKIP, OnFold.FIRST), (OnGap.NEXT_VALID, OnFold.BOTH))
+FOLD: Final = tuple((OnGap.NEXT_VALID, on_fold) for on_fold in OnFold)
+QUIET: Final = ((OnGap.SKIP, OnFold.BOTH),)
+"""The choices that can make a difference; a change is a gap or a fold, never both."""
 
-Rules = tuple[tuple[datetime, timedelta | None], ...]
+Rules = tuple[tuple[datetime, timedelta], ...]
 """The offsets of a zone in these years, each with the instant from which it holds."""
 
 
@@ -71,7 +68,6 @@ def test_there_are_zones_with_every_kind_of_change() -> None:
         later - earlier
         for name in zone_names()
         for (_, earlier), (_, later) in pairwise(_rules(name))
-        if earlier is not None and later is not None
     }
     assert lengths >= {HOUR, -HOUR, HOUR / 2, -HOUR / 2, 2 * HOUR, -2 * HOUR}
 
@@ -79,19 +75,25 @@ def test_there_are_zones_with_every_kind_of_change() -> None:
 @cache
 def _differences(name: str) -> list[str]:
     """Return where the product and the oracle differ, around every change of a zone."""
-    around = [at for at, _ in _rules(name)[1:]] or [_QUIET]
     return [
         f"{expression} in {name}, {on_gap}, {on_fold}: {min(expected ^ found)}"
+        for at, choices in _occasions(name)
         for reach, expressions in EXPRESSIONS.items()
-        for at in around
         for minutes in [Minutes(zone(name), at - reach, at + reach)]
         for expression in expressions
         for meant in [minutes.meant(expression)]
-        for on_gap, on_fold in CHOICES
+        for on_gap, on_fold in choices
         for expected in [set(meant.fires(on_gap, on_fold))]
         for found in [set(_fires(name, expression, on_gap, on_fold, at - reach, at + reach))]
         if expected != found
     ]
+
+
+def _occasions(name: str) -> list[tuple[datetime, tuple[tuple[OnGap, OnFold], ...]]]:
+    """Return the changes of a zone, or any instant if it has none, with what may be chosen."""
+    changes = pairwise(_rules(name))
+    found = [(at, GAP if later > earlier else FOLD) for (_, earlier), (at, later) in changes]
+    return found or [(MONTH_END, QUIET)]
 
 
 def _fires(
@@ -126,7 +128,7 @@ def _rules(name: str) -> Rules:
     return tuple(found)
 
 
-def _change(name: str, early: datetime, late: datetime) -> tuple[datetime, timedelta | None]:
+def _change(name: str, early: datetime, late: datetime) -> tuple[datetime, timedelta]:
     before = _offset(name, early)
     while late - early > SECOND:
         middle = (early + (late - early) / 2).replace(microsecond=0)
@@ -134,5 +136,5 @@ def _change(name: str, early: datetime, late: datetime) -> tuple[datetime, timed
     return late, _offset(name, late)
 
 
-def _offset(name: str, at: datetime) -> timedelta | None:
-    return at.astimezone(zone(name)).utcoffset()
+def _offset(name: str, at: datetime) -> timedelta:
+    return at.astimezone(zone(name)).replace(tzinfo=UTC) - at

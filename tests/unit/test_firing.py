@@ -15,6 +15,7 @@ from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import EventType, Execution, Skip, SkipReason, Status
 from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow, delete, disable, redefine
+from shared.domain.zones import tzdata_version
 from shared.ports.bus import ExecutionRequest
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, definition, queued, workflow
@@ -241,6 +242,7 @@ async def test_a_calendar_fires_at_its_instants_and_goes_on_with_the_next(rig: R
     fired = await rig.occurrence(due, trigger="cron")
     assert fired is not None
     assert (fired.status, fired.scheduled_for, fired.trigger_id) == (Status.QUEUED, due, "cron")
+    assert fired.history[0].tzdata == tzdata_version()
     assert await rig.next_run_at() == due + timedelta(days=1)
 
 
@@ -252,9 +254,23 @@ async def test_what_a_calendar_missed_is_one_record_and_the_latest_instant_fires
     missed = await rig.occurrence(first, trigger="cron")
     assert missed is not None
     assert missed.skip == Skip(SkipReason.MISSED, first, NOW + timedelta(hours=4), 4)
+    assert missed.history[0].tzdata == tzdata_version()
     fired = await rig.occurrence(NOW + timedelta(hours=5), trigger="cron")
     assert fired is not None
     assert fired.status is Status.QUEUED
+
+
+async def test_an_occurrence_of_a_calendar_that_is_skipped_names_the_rules_too(rig: Rig) -> None:
+    await rig.workflows.add(workflow("hello", trigger={"type": "cron", "schedule": "0 * * * *"}))
+    await rig.executions.add([queued()])
+    await rig.clock.advance(timedelta(hours=1))
+    await rig.fire([HELLO])
+    skipped = await rig.occurrence(NOW + timedelta(hours=1), trigger="cron")
+    assert skipped is not None
+    assert skipped.status is Status.SKIPPED
+    assert [(event.type, event.tzdata) for event in skipped.history] == [
+        (EventType.SKIPPED, tzdata_version())
+    ]
 
 
 async def test_a_single_instant_fires_once_even_if_late_and_is_never_due_again(rig: Rig) -> None:

@@ -245,6 +245,7 @@ def to_event(raw: Raw, actions: Mapping[str, ActionState]) -> HistoryEvent:
         get("tolerated", False),
         tuple(get("undoing", ())),
         aware(get("deadline")),
+        get("tzdata"),
     )
 
 
