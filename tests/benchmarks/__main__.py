@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import throughput, trigger_to_start
+from tests.benchmarks import herd, poll, throughput, trigger_to_start
 from tests.benchmarks.result import Result
 
 FILE: Final = Path(".local/bench/latest.json")
@@ -24,6 +24,8 @@ def main() -> None:
         _median(console, "one_step", throughput.one_step, "executions_per_second"),
         _median(console, "three_step", throughput.three_step, "executions_per_second"),
         _median(console, "trigger_to_start_ms", trigger_to_start.measure, "p99"),
+        _median(console, "herd", herd.measure, "late_ms.p99"),
+        _median(console, "poll", poll.measure, "ratio_1m_to_1k", runs=1),
     ]
     console.print(_figures(results))
     for result in results:
@@ -35,16 +37,20 @@ def main() -> None:
 
 
 def _median(
-    console: Console, name: str, measure: Callable[[], Awaitable[Result]], key: str
+    console: Console,
+    name: str,
+    measure: Callable[[], Awaitable[Result]],
+    key: str,
+    runs: int = _RUNS,
 ) -> Result:
     """Measure a few times, each on a fresh platform, and return the run in the middle."""
-    runs: list[Result] = []
-    for number in range(_RUNS):
-        with console.status(f"{name}: run {number + 1} of {_RUNS}"):
-            runs.append(asyncio.run(_awaited(measure)))
-        console.print(f"{name}: run {number + 1} of {_RUNS}: {key} {runs[-1].figures[key]:,g}")
-    middle = median_low(run.figures[key] for run in runs)
-    return next(run for run in runs if run.figures[key] == middle)
+    results: list[Result] = []
+    for number in range(1, runs + 1):
+        with console.status(f"{name}: run {number} of {runs}"):
+            results.append(asyncio.run(_awaited(measure)))
+        console.print(f"{name}: run {number} of {runs}: {key} {results[-1].figure(key):,g}")
+    middle = median_low(result.figure(key) for result in results)
+    return next(result for result in results if result.figure(key) == middle)
 
 
 async def _awaited(measure: Callable[[], Awaitable[Result]]) -> Result:
@@ -55,7 +61,7 @@ def _figures(results: list[Result]) -> Table:
     table = Table("workload", "measure", "value", title=f"The middle one of {_RUNS} runs")
     table.columns[2].justify = "right"
     for result in results:
-        for number, (name, value) in enumerate(result.figures.items()):
+        for number, (name, value) in enumerate(result.rows()):
             table.add_row("" if number else result.workload, name, f"{value:,.10g}")
     return table
 

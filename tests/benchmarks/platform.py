@@ -34,7 +34,7 @@ class Platform:
 
 
 @contextmanager
-def platform(runners: int = 1) -> Iterator[Platform]:
+def platform(runners: int = 1, schedulers: int = 1) -> Iterator[Platform]:
     """Start MongoDB, the broker and the services; stop them at the end."""
     directory = Path(tempfile.mkdtemp(prefix="workflows-bench-"))
     with ExitStack() as stack:
@@ -53,7 +53,8 @@ def platform(runners: int = 1) -> Iterator[Platform]:
             "LOG_FORMAT": "json",
             "PYTHONPATH": os.pathsep.join([str(PLUGIN), str(ROOT)]),
         }
-        services = _start_services(stack, directory, env, runners)
+        counts = {"scheduler": schedulers, "runner": runners}
+        services = _start_services(stack, directory, env, counts)
         processes = {name: _process(service.process) for name, service in services.items()}
         processes["mongodb"] = psutil.Process(mongo.pid)
         processes["broker"] = psutil.Process(broker.pid)
@@ -61,11 +62,11 @@ def platform(runners: int = 1) -> Iterator[Platform]:
 
 
 def _start_services(
-    stack: ExitStack, directory: Path, env: dict[str, str], runners: int
+    stack: ExitStack, directory: Path, env: dict[str, str], counts: dict[str, int]
 ) -> dict[str, ServiceProcess]:
     services: dict[str, ServiceProcess] = {}
     for spec in SERVICES:
-        for number in range(runners if spec.name == "runner" else 1):
+        for number in range(counts.get(spec.name, 1)):
             service = service_process(spec, free_port(), env)
             name = spec.name if number == 0 else f"{spec.name}-{number + 1}"
             service.process.log_file = directory / f"{name}.log"

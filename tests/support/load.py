@@ -7,6 +7,7 @@ from shared.adapters.mongo.connection import MongoConnection
 from shared.adapters.mongo.documents import VersionDocument, WorkflowDocument
 from shared.adapters.mongo.workflows import workflow_document
 from shared.domain.catalogue import ActionCatalogue, definition_text
+from shared.domain.durations import parse_interval
 from shared.domain.identity import version_key
 from shared.domain.workflow import Workflow, create
 from tests.support.builders import TENANT
@@ -20,11 +21,12 @@ async def add_due_workflows(
     count: int,
     due: datetime,
     actions: list[dict[str, Any]],
+    interval: str = "8h",
 ) -> None:
-    """Add workflows `load-0` … that run every 8 hours, the next time at `due`."""
+    """Add workflows `load-0` … that run every `interval`, the next time at `due`."""
     for start in range(0, count, _CHUNK):
         made = [
-            _workflow(catalogue, f"load-{number}", due, actions)
+            _workflow(catalogue, f"load-{number}", due, actions, interval)
             for number in range(start, min(start + _CHUNK, count))
         ]
         await VersionDocument.insert_many(
@@ -39,14 +41,16 @@ async def add_due_workflows(
 
 
 def _workflow(
-    catalogue: ActionCatalogue, name: str, due: datetime, actions: list[dict[str, Any]]
+    catalogue: ActionCatalogue,
+    name: str,
+    due: datetime,
+    actions: list[dict[str, Any]],
+    interval: str,
 ) -> Workflow:
     document: dict[str, Any] = {
         "workflowId": name,
-        "trigger": {"type": "periodic", "interval": "8h"},
+        "trigger": {"type": "periodic", "interval": interval},
         "actions": actions,
     }
     definition = catalogue.parse(document)
-    interval = definition.trigger
-    assert interval.type == "periodic"
-    return create(TENANT, definition, 1, due - interval.interval)
+    return create(TENANT, definition, 1, due - parse_interval(interval))
