@@ -47,6 +47,7 @@ def do(transactor: MongodbTransactor, unique: str) -> Do:
                 "database": f"user-{unique}",
                 "collection": "things",
                 "operation": operation,
+                "timeout": "2m",
                 **fields,
             }
         )
