@@ -1,5 +1,6 @@
 """Starts the servers once per run and hands out databases, clocks and builders."""
 
+import signal
 import uuid
 from collections.abc import AsyncIterator
 
@@ -16,6 +17,9 @@ _SHARED_PLATFORMS = {"stack", "field"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers in the process that starts the run; its workers inherit the addresses."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell has it for what runs in the background; the processes under test inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     only_unit = config.args and all("tests/unit" in arg for arg in config.args)
     if hasattr(config, "workerinput") or only_unit or config.option.collectonly:
         return

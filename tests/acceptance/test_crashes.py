@@ -181,16 +181,20 @@ async def test_stop(make_stack: MakeStack, destination: Destination, journal: Jo
     stack = await make_stack(DRAIN=f"{STOP_SECONDS}s")
     names = [f"stopping-{number}" for number in range(30)]
     for name in names:
-        await stack.create(
-            manual(name, journal.action(id="first", seconds=1.0), journal.action(id="second"))
-        )
+        await stack.create(manual(name, destination.to("/hold"), journal.action(id="second")))
     ids = [await stack.trigger(name) for name in names]
 
-    async def started() -> int:
-        return len(journal.runs())
+    async def held() -> int:
+        return len(destination.calls)
 
-    await eventually(started, lambda n: n == len(names))
-    assert await stack.runner.stop() == 0
+    async def draining() -> list[Json]:
+        return stack.runner.logged("runner.draining", executions=len(names))
+
+    await eventually(held, lambda n: n == len(names))
+    stopping = asyncio.create_task(stack.runner.stop())
+    await eventually(draining)
+    destination.held.set()
+    assert await stopping == 0
     states = [await stack.execution(execution_id) for execution_id in ids]
     assert {state["status"] for state in states} <= {"queued", "completed"}
     assert all(state["actions"][0]["status"] == "completed" for state in states)
@@ -198,7 +202,7 @@ async def test_stop(make_stack: MakeStack, destination: Destination, journal: Jo
     for execution_id in ids:
         assert (await stack.ends(execution_id))["status"] == "completed"
     assert set(journal.counts().values()) == {1}
-    assert len(journal.runs()) == 2 * len(names)
+    assert len(destination.calls) == len(journal.runs()) == len(names)
     for service in (stack.workflows, stack.scheduler, stack.runner):
         assert await service.stop() == 0
 
