@@ -13,6 +13,7 @@ from tests.support.servers import Servers, brokers, mongodb_uri
 
 _SERVERS = pytest.StashKey[Servers]()
 _SHARED_PLATFORMS = {"stack", "field"}
+"""The fixtures that are started once for many tests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,20 +52,26 @@ def pytest_terminal_summary(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `broker` once against each broker there is."""
-    if "broker" in metafunc.fixturenames:
-        metafunc.parametrize("broker", list(brokers()) or ["none"], scope="session", indirect=True)
+    """Run a test that asks for `broker` against each there is, or one if any is as good."""
+    if "broker" not in metafunc.fixturenames:
+        return
+    names = list(brokers()) or ["none"]
+    if metafunc.definition.get_closest_marker("one_broker"):
+        names = names[:1]
+    metafunc.parametrize("broker", names, scope="session", indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a platform on one worker."""
+    """Keep the tests that share a platform on one worker, or a module of them if there are many."""
+    one = next(iter(brokers()), "none")
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
         for platform in _SHARED_PLATFORMS.intersection(item.fixturenames):
-            group = f"{platform}-{item.callspec.params['broker']}"
-            item.add_marker(pytest.mark.xdist_group(group))
+            broker = item.callspec.params["broker"]
+            part = f"-{item.path.stem}" if (platform, broker) == ("stack", one) else ""
+            item.add_marker(pytest.mark.xdist_group(f"{platform}-{broker}{part}"))
 
 
 @pytest.fixture(scope="session")

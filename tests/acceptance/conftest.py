@@ -15,12 +15,23 @@ MakeStack = Callable[..., Awaitable[Stack]]
 
 
 @pytest.fixture(scope="session")
-async def stack(broker: str) -> AsyncIterator[Stack]:
+async def _stacks() -> AsyncIterator[dict[str, Stack]]:
+    """The shared platforms by broker, as far as they were needed yet."""
+    async with AsyncExitStack() as cleanup:
+        made: dict[str, Stack] = {}
+        yield made
+        for shared in made.values():
+            cleanup.push_async_callback(shared.close)
+
+
+@pytest.fixture
+async def stack(broker: str, _stacks: dict[str, Stack]) -> Stack:
     """The three services, shared by the scenarios of one broker; waits are cut down."""
-    shared = Stack(broker, f"shared-{uuid.uuid4().hex[:12]}", {**QUICK, **SECRETS})
-    await shared.start()
-    yield shared
-    await shared.close()
+    if broker not in _stacks:
+        shared = Stack(broker, f"shared-{uuid.uuid4().hex[:12]}", {**QUICK, **SECRETS})
+        _stacks[broker] = shared
+        await shared.start()
+    return _stacks[broker]
 
 
 @pytest.fixture

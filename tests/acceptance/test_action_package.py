@@ -16,6 +16,9 @@ from tests.support.servers import ROOT, brokers
 from tests.support.stack import QUICK, Json, Stack, events, manual
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.one_broker
+
+
 PACKAGE: Final = ROOT / "examples" / "action-package"
 REFUSED: Final = 2
 SERVICES: Final = ("workflows", "scheduler", "runner")

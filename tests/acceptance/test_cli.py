@@ -21,6 +21,9 @@ from tests.support.servers import mongodb_uri
 from tests.support.stack import Stack, log_action, manual, periodic, quick_retry
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.one_broker
+
+
 UNKNOWN = 'requests_dropped_total{reason="unknown"}'
 
 

@@ -13,6 +13,8 @@ from tests.support.command_line import CommandLine
 from tests.support.recording_api import RecordingApi, problem
 from tests.support.stack import Stack, log_action, manual
 
+pytestmark = pytest.mark.one_broker
+
 
 @pytest.fixture
 def workflows(stack: Stack) -> CommandLine:

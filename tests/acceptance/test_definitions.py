@@ -8,6 +8,9 @@ import pytest
 from tests.support.destination import Destination
 from tests.support.stack import Stack, log_action, manual, periodic
 
+pytestmark = pytest.mark.one_broker
+
+
 RECURRENT = {
     "workflowId": "recurrent-workflow",
     "trigger": {"type": "periodic", "interval": "10s"},

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 
 from tests.acceptance.conftest import MakeStack
@@ -156,6 +157,7 @@ async def test_dependencies_down_at_the_start(broker: str, unique: str) -> None:
             await stack.close()
 
 
+@pytest.mark.one_broker
 async def test_dependencies_down_does_not_keep_a_service_from_stopping(
     make_stack: MakeStack,
 ) -> None:

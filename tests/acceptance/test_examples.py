@@ -15,6 +15,9 @@ from tests.support.servers import ROOT
 from tests.support.stack import Json, Stack
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.one_broker
+
+
 EXAMPLES: Final = sorted((ROOT / "examples").glob("*.json"))
 PLATFORM: Final = f"127.0.0.1:{WORKFLOWS.default_port}"
 ENDS: Final = {"saga": "failed"}

@@ -36,6 +36,7 @@ def _milliseconds(execution: Json) -> float:
     return (ended - started).total_seconds() * 1000
 
 
+@pytest.mark.one_broker
 async def test_actions_that_do_not_need_each_other_run_at_the_same_time(
     stack: Stack, destination: Destination, unique: str
 ) -> None:
@@ -100,6 +101,7 @@ async def test_outputs_flow_into_parameters_conditions_and_items(
     assert states["end"]["output"]["message"] == f"2 calls for flow-{unique}"
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize(
     ("action", "pointer", "said"),
     [
@@ -153,6 +155,7 @@ async def test_three_deliveries_to_two_runners_are_one_call_per_attempt(
         assert len(destination.called(f"/flaky/1/{name}")) == 2
 
 
+@pytest.mark.one_broker
 async def test_a_saga_whose_runner_is_killed_undoes_everything_once(
     make_stack: MakeStack, destination: Destination
 ) -> None:

@@ -17,6 +17,9 @@ from tests.support.recording_api import RecordingApi
 from tests.support.servers import mongodb_uri
 from tests.support.stack import Json, Stack, log_action, manual
 
+pytestmark = pytest.mark.one_broker
+
+
 AT = "2031-01-02T03:04:05.678Z"
 ONCE = {"retries": 0}
 

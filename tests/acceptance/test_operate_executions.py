@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -71,6 +73,7 @@ async def test_cancelling_undoes_what_was_done_and_what_may_have_been(
     )
 
 
+@pytest.mark.one_broker
 async def test_deleting_a_workflow_with_cancel_undoes_what_it_did(
     stack: Stack, destination: Destination, name: str
 ) -> None:
@@ -104,6 +107,7 @@ async def test_a_retry_goes_on_at_the_action_that_failed(
     assert "completed" in again.json()["detail"]
 
 
+@pytest.mark.one_broker
 async def test_of_many_retries_at_once_one_wins(
     stack: Stack, destination: Destination, name: str
 ) -> None:
@@ -117,6 +121,7 @@ async def test_of_many_retries_at_once_one_wins(
     assert (ended["status"], len(destination.calls)) == ("completed", 2)
 
 
+@pytest.mark.one_broker
 async def test_a_workflow_that_is_held_disabled_or_gone_is_not_retried_replayed_or_rerun(
     stack: Stack, destination: Destination, name: str
 ) -> None:
@@ -151,6 +156,7 @@ async def test_a_workflow_that_is_held_disabled_or_gone_is_not_retried_replayed_
     assert len(destination.calls) == 1
 
 
+@pytest.mark.one_broker
 async def test_a_replay_reuses_what_came_before_and_may_have_another_input(
     stack: Stack, destination: Destination, name: str
 ) -> None:
@@ -170,6 +176,7 @@ async def test_a_replay_reuses_what_came_before_and_may_have_another_input(
     assert action(ended, "a")["output"] == action(await stack.execution(first), "a")["output"]
 
 
+@pytest.mark.one_broker
 async def test_a_rerun_starts_anew_once_per_key(
     stack: Stack, destination: Destination, name: str
 ) -> None:
@@ -204,6 +211,7 @@ BAD_BODIES: list[tuple[str, Any, str]] = [
 ]
 
 
+@pytest.mark.one_broker
 async def test_a_body_that_means_nothing_is_refused_where_it_is_wrong(
     stack: Stack, name: str
 ) -> None:
@@ -218,6 +226,7 @@ async def test_a_body_that_means_nothing_is_refused_where_it_is_wrong(
     assert await stack.execution(execution_id) == before
 
 
+@pytest.mark.one_broker
 async def test_what_does_not_exist_is_not_found(stack: Stack, name: str) -> None:
     for method, verb, body in (
         ("POST", "retry", None),
@@ -240,36 +249,51 @@ async def test_what_does_not_exist_is_not_found(stack: Stack, name: str) -> None
     assert "'a[0]'" in resolve.json()["detail"]
 
 
-@pytest.mark.parametrize("resolution", ["happened", "did-not-happen", "retry"])
+RESOLUTIONS: Final[dict[str, tuple[Json, str]]] = {
+    "happened": ({"output": {"paymentId": "p-1"}}, "completed"),
+    "did-not-happen": ({}, "failed"),
+    "retry": ({}, "completed"),
+}
+"""What an operator adds to each answer, and how the execution ends then."""
+
+
+@pytest.mark.one_broker
 async def test_an_operator_resolves_a_call_whose_outcome_nobody_knows(
-    make_stack: MakeStack, name: str, tmp_path: Any, resolution: str
+    make_stack: MakeStack, tmp_path: Path
 ) -> None:
     stack = await make_stack(**SHORT_LEASE)
-    paying = {"type": "pay-once", "id": "pay", "file": str(tmp_path / "paid"), "retry": ONCE}
-    await stack.create(manual(name, paying, log_action(id="after")))
-    execution_id = await stack.trigger(name)
-    await eventually(lambda: asyncio.to_thread((tmp_path / "paid").exists))
+    ids = {}
+    for resolution in RESOLUTIONS:
+        file = tmp_path / resolution
+        paying = {"type": "pay-once", "id": "pay", "file": str(file), "retry": ONCE}
+        await stack.create(manual(resolution, paying, log_action(id="after")))
+        ids[resolution] = await stack.trigger(resolution)
+        await eventually(partial(asyncio.to_thread, file.exists))
     stack.runner.process.signal(signal.SIGKILL)
     stack.add("runner", "second")
+    for resolution, execution_id in ids.items():
+        await _resolve(stack, execution_id, resolution)
+
+
+async def _resolve(stack: Stack, execution_id: str, resolution: str) -> None:
     waiting = await stack.reaches(execution_id, "waiting")
     assert action(waiting, "pay")["status"] == "unknown"
     reason = (await stack.request("GET", f"/executions/{execution_id}/why")).json()
     assert (reason["status"], "operator's answer" in reason["why"]) == ("waiting", True)
     assert "'pay'" in reason["why"]
-    body: Json = {"resolution": resolution}
-    if resolution == "happened":
-        body["output"] = {"paymentId": "p-1"}
+    more, end = RESOLUTIONS[resolution]
+    body = {"resolution": resolution, **more}
     path = f"/executions/{execution_id}/actions/pay/resolve"
     answer = await stack.request("POST", path, json=body)
     assert (answer.status_code, answer.json()["status"]) == (200, "queued")
     ended = await stack.ends(execution_id)
-    expected = {"happened": "completed", "did-not-happen": "failed", "retry": "completed"}
-    assert ended["status"] == expected[resolution]
-    if resolution == "happened":
-        assert action(ended, "pay")["output"] == {"paymentId": "p-1"}
+    assert ended["status"] == end
+    if more:
+        assert action(ended, "pay")["output"] == more["output"]
     assert problem(await stack.request("POST", path, json=body)) == (409, "conflict")
 
 
+@pytest.mark.one_broker
 async def test_a_failure_in_backoff_is_not_yet_one_to_retry(
     stack: Stack, destination: Destination, name: str
 ) -> None:

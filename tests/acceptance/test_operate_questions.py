@@ -12,6 +12,8 @@ from tests.support.destination import Destination
 from tests.support.servers import mongodb_uri
 from tests.support.stack import Json, Stack, events, log_action, manual, quick_retry
 
+pytestmark = pytest.mark.one_broker
+
 
 @pytest.fixture
 def name(unique: str) -> str:

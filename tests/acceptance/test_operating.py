@@ -28,6 +28,7 @@ from tests.support.stack import (
 from tests.support.waiting import PATIENCE, eventually
 
 
+@pytest.mark.one_broker
 async def test_list_executions(stack: Stack, destination: Destination) -> None:
     await stack.create(manual("listed"))
     await stack.create(manual("listed-failing", destination.to("/status/404")))
@@ -76,6 +77,7 @@ async def test_cancel_of_a_running_http_action(stack: Stack, destination: Destin
     assert not stack.runner.logged("action.log", executionId=execution_id)
 
 
+@pytest.mark.one_broker
 async def test_cancel_in_backoff(stack: Stack, destination: Destination) -> None:
     await stack.create(
         manual("cancel-pending", destination.to("/status/500"), retry=quick_retry(3, "1h"))
@@ -104,6 +106,7 @@ async def test_cancel_while_queued(make_stack: MakeStack) -> None:
     assert events(await stack.execution(execution_id)) == ["queued", "cancelled"]
 
 
+@pytest.mark.one_broker
 async def test_cancel_of_an_unknown_execution(stack: Stack) -> None:
     assert (await stack.request("POST", "/executions/unknown/cancel")).status_code == 404
 
@@ -111,6 +114,7 @@ async def test_cancel_of_an_unknown_execution(stack: Stack) -> None:
 SECRET = "s3cr3t/värdé&"
 
 
+@pytest.mark.one_broker
 async def test_secrets(stack: Stack, destination: Destination) -> None:
     definition = manual(
         "secretive",
@@ -143,6 +147,7 @@ async def test_secrets(stack: Stack, destination: Destination) -> None:
     assert "***" in str(execution["actions"][0]["output"])
 
 
+@pytest.mark.one_broker
 async def test_secrets_that_are_not_set_fail_by_name(
     stack: Stack, destination: Destination
 ) -> None:
@@ -153,6 +158,7 @@ async def test_secrets_that_are_not_set_fail_by_name(
     assert destination.calls == []
 
 
+@pytest.mark.one_broker
 async def test_secrets_in_headers_are_redacted_and_references_kept(stack: Stack) -> None:
     headers = {
         "Authorization": "Bearer abc",
@@ -183,6 +189,7 @@ FORBIDDEN = [
 ]
 
 
+@pytest.mark.one_broker
 async def test_forbidden_destinations(make_stack: MakeStack, destination: Destination) -> None:
     stack = await make_stack(HTTP_ALLOW_PRIVATE_ADDRESSES="false")
     port = destination.url.rpartition(":")[2]
@@ -211,6 +218,7 @@ async def test_health(stack: Stack) -> None:
             assert "# TYPE" in metrics.text
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize("name", ["workflows", "scheduler", "runner"])
 async def test_health_names_the_dependency_that_is_down(make_stack: MakeStack, name: str) -> None:
     stack = await make_stack("none", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
@@ -288,6 +296,7 @@ async def test_dead_letters(stack: Stack) -> None:
     assert (await stack.request("GET", "/dead-letters/unknown")).status_code == 404
 
 
+@pytest.mark.one_broker
 async def test_retention(stack: Stack, destination: Destination) -> None:
     """Finished executions expire when their time has come; workflows and unfinished ones never."""
     await stack.create(manual("expires"))
@@ -316,6 +325,7 @@ async def test_retention(stack: Stack, destination: Destination) -> None:
     destination.held.set()
 
 
+@pytest.mark.one_broker
 async def test_periodic_workflows_that_are_disabled_record_what_they_missed(stack: Stack) -> None:
     await stack.create(periodic("switched", "1s"))
     await stack.request("PATCH", "/workflows/switched", json={"enabled": False})

@@ -57,6 +57,7 @@ async def test_retry_and_backoff(stack: Stack, destination: Destination) -> None
     assert len({call.headers["idempotency-key"] for call in destination.calls}) == 1
 
 
+@pytest.mark.one_broker
 async def test_retry_and_backoff_counts_down(stack: Stack, destination: Destination) -> None:
     definition = manual("counts-down", destination.to("/status/503"), retry=quick_retry(3, "300ms"))
     execution = await _run(stack, definition)
@@ -68,6 +69,7 @@ async def test_retry_and_backoff_counts_down(stack: Stack, destination: Destinat
     assert [left for left, _ in groupby(seen)] == [3, 2, 1, 0]
 
 
+@pytest.mark.one_broker
 async def test_retry_policy_of_an_action_overrides_that_of_the_workflow(
     stack: Stack, destination: Destination
 ) -> None:
@@ -89,6 +91,7 @@ async def test_recovery(stack: Stack, destination: Destination) -> None:
     assert len(await stack.executions(workflowId="recovers")) == 1
 
 
+@pytest.mark.one_broker
 async def test_resume_point(stack: Stack, destination: Destination) -> None:
     flaky = destination.to("/flaky/1", id="B")
     actions = (log_action("a", id="A"), flaky, log_action("c", id="C"))
@@ -105,6 +108,7 @@ async def test_resume_point(stack: Stack, destination: Destination) -> None:
     assert await eventually(ran, lambda actions: len(actions) >= 2) == ["A", "C"]
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize("status", [200, 204, 299])
 async def test_outcome_of_an_http_action_below_400(
     stack: Stack, destination: Destination, status: int
@@ -117,6 +121,7 @@ async def test_outcome_of_an_http_action_below_400(
     assert output["bodyTruncated"] is False
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 async def test_outcome_of_an_http_action_that_may_pass(
     stack: Stack, destination: Destination, status: int
@@ -128,6 +133,7 @@ async def test_outcome_of_an_http_action_that_may_pass(
     assert len(destination.calls) == 2
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 async def test_outcome_of_an_http_action_that_is_permanent(
     stack: Stack, destination: Destination, status: int
@@ -140,6 +146,7 @@ async def test_outcome_of_an_http_action_that_is_permanent(
     assert len(destination.calls) == 1
 
 
+@pytest.mark.one_broker
 async def test_outcome_of_an_http_action_honours_retry_after(
     stack: Stack, destination: Destination
 ) -> None:
@@ -150,6 +157,7 @@ async def test_outcome_of_an_http_action_honours_retry_after(
     assert _lateness(execution)[0] >= 0
 
 
+@pytest.mark.one_broker
 async def test_outcome_of_an_http_action_without_a_server(stack: Stack) -> None:
     action = {"type": "http-request", "url": "http://127.0.0.1:9/"}
     execution = await _run(stack, manual("no-server", action, retry=quick_retry(1)))
@@ -158,6 +166,7 @@ async def test_outcome_of_an_http_action_without_a_server(stack: Stack) -> None:
     assert len(_failures(execution)) == 2
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize(
     "timeouts", [{"total": "300ms"}, {"read": "300ms", "total": "60s"}], ids=["total", "read"]
 )
@@ -174,6 +183,7 @@ async def test_outcome_of_an_http_action_that_takes_too_long(
     assert 0.2 < _seconds(failure["startedAt"], failure["at"]) < 20
 
 
+@pytest.mark.one_broker
 async def test_outcome_of_an_http_action_with_redirects(
     stack: Stack, destination: Destination
 ) -> None:
@@ -187,6 +197,7 @@ async def test_outcome_of_an_http_action_with_redirects(
     assert "more than 5 redirects" in loop["error"]["message"]
 
 
+@pytest.mark.one_broker
 async def test_outcome_of_an_http_action_is_capped(stack: Stack, destination: Destination) -> None:
     execution = await _run(stack, manual("capped", destination.to(f"/big/{4 * 2**20}")))
     output = execution["actions"][0]["output"]
@@ -207,6 +218,7 @@ SENT: list[tuple[str, Json, str, bytes, str | None]] = [
 ]
 
 
+@pytest.mark.one_broker
 @pytest.mark.parametrize(
     ("name", "options", "method", "body", "content_type"), SENT, ids=[case[0] for case in SENT]
 )
@@ -230,6 +242,7 @@ async def test_outcome_of_an_http_action_sends_what_was_defined(
     assert call.headers.get("content-type") == content_type
 
 
+@pytest.mark.one_broker
 async def test_outcome_of_an_http_action_whose_redirected_get_has_no_body(
     stack: Stack, destination: Destination
 ) -> None:
@@ -240,6 +253,7 @@ async def test_outcome_of_an_http_action_whose_redirected_get_has_no_body(
         assert not {"transfer-encoding", "content-length", "content-type"} & call.headers.keys()
 
 
+@pytest.mark.one_broker
 async def test_outcome_of_an_http_action_with_credentials_in_its_url(
     stack: Stack, destination: Destination
 ) -> None:

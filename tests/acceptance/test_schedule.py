@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 
+import pytest
+
 from shared.adapters.mongo.connection import MongoConnection, MongoSettings
 from tests.acceptance.conftest import MakeStack
 from tests.support.destination import Destination
@@ -89,6 +91,7 @@ async def test_periodic_of_a_new_workflow_does_not_wait_for_a_poll(make_stack: M
     assert min(e["latenessMs"] for e in first) < 60_000
 
 
+@pytest.mark.one_broker
 async def test_after_downtime(make_stack: MakeStack) -> None:
     """After 100 h without a scheduler the last hourly instant fires; one record tells the rest."""
     stack = await make_stack()

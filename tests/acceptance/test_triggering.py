@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.support.destination import Destination
 from tests.support.stack import Stack, events, log_action, manual, periodic, quick_retry
 from tests.support.waiting import eventually
@@ -32,6 +34,7 @@ def _logged(stack: Stack, execution_id: str):  # type: ignore[no-untyped-def]
     return read
 
 
+@pytest.mark.one_broker
 async def test_manual_with_an_idempotency_key(stack: Stack) -> None:
     await stack.create(manual("idempotent"))
     headers = {"Idempotency-Key": "k"}
@@ -61,12 +64,14 @@ async def test_manual_replays_at_once_make_one_execution(stack: Stack) -> None:
     assert len(await stack.executions(workflowId="replayed")) == 1
 
 
+@pytest.mark.one_broker
 async def test_manual_of_an_unknown_workflow(stack: Stack) -> None:
     response = await stack.request("POST", "/workflows/unknown/trigger")
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.one_broker
 async def test_manual_refuses_input_that_cannot_be_kept(stack: Stack) -> None:
     await stack.create(manual("odd-input"))
     for body, pointer in {'{"a": [1, 1180591620717411303424]}': "/a/1", '"\\ud800"': ""}.items():
@@ -78,6 +83,7 @@ async def test_manual_refuses_input_that_cannot_be_kept(stack: Stack) -> None:
     assert await stack.executions(workflowId="odd-input") == []
 
 
+@pytest.mark.one_broker
 async def test_manual_trigger_of_a_periodic_workflow_holds_it(
     stack: Stack, destination: Destination
 ) -> None:
@@ -126,6 +132,7 @@ async def test_busy_and_pending(stack: Stack, destination: Destination) -> None:
     assert again["status"] == "completed"
 
 
+@pytest.mark.one_broker
 async def test_busy_lets_exactly_one_of_fifty_triggers_through(
     stack: Stack, destination: Destination
 ) -> None:
@@ -143,6 +150,7 @@ async def test_busy_lets_exactly_one_of_fifty_triggers_through(
     await stack.ends(accepted)
 
 
+@pytest.mark.one_broker
 async def test_log_action(stack: Stack) -> None:
     levels = ["info", "warning", "error"]
     actions = [log_action(f"at {level}", level=level, id=level) for level in levels]

@@ -3,6 +3,7 @@
 The database's own profiler records each operation of a repository with its plan.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -116,6 +117,12 @@ def unfinished(number: int) -> Execution:
     return queued("1", f"open-{number}", wake_at=NOW + number * SECOND)
 
 
+def letter(number: int) -> DeadLetter:
+    at = NOW + number * SECOND
+    record = Record("requests", 0, number, at, None, b"x")
+    return DeadLetter(f"{number}", record, "odd", at, at + RETENTION)
+
+
 @pytest.fixture
 async def storage(mongo: MongoConnection) -> Storage:
     made = Storage(
@@ -127,16 +134,14 @@ async def storage(mongo: MongoConnection) -> Storage:
     )
     executions = [finished(number) for number in range(FINISHED)]
     await made.executions.add([*executions, *(unfinished(n) for n in range(UNFINISHED))])
-    for number in range(MANUAL):
-        await made.workflows.add(workflow(f"manual-{number}"))
-    for number in range(PERIODIC):
-        periodic = workflow(f"periodic-{number}", interval=f"{number + 1}s")
-        await made.workflows.add(periodic)
-        await made.workflows.add_version(TENANT, periodic.definition, 1)
-    for number in range(20):
-        at = NOW + number * SECOND
-        record = Record("requests", 0, number, at, None, b"x")
-        await made.letters.add(DeadLetter(f"{number}", record, "odd", at, at + RETENTION))
+    periodic = [workflow(f"periodic-{n}", interval=f"{n + 1}s") for n in range(PERIODIC)]
+    manual = [workflow(f"manual-{n}") for n in range(MANUAL)]
+    # Side by side, as each of these writes waits for the disk.
+    await asyncio.gather(
+        *(made.workflows.add(each) for each in (*manual, *periodic)),
+        *(made.workflows.add_version(TENANT, each.definition, 1) for each in periodic),
+        *(made.letters.add(letter(n)) for n in range(20)),
+    )
     return made
 
 
