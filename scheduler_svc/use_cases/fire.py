@@ -125,7 +125,7 @@ class FireDueWorkflows:
 
     async def _advance(self, settled: Sequence[Settled]) -> None:
         moves = [
-            Advance(due.tenant, due.workflow_id, due.next_run_at, plan.next_run_at)
+            Advance(due.tenant, due.workflow_id, due.version, due.next_run_at, plan.next_run_at)
             for due, plan in settled
         ]
         await self.workflows.advance(moves)

@@ -21,6 +21,7 @@ from shared.domain.problems import describe, is_echo
 from shared.domain.retry import RetryPolicy
 from shared.domain.storable import check_storable
 from shared.domain.templates import has_expressions
+from shared.domain.triggers import Trigger
 
 
 class Effect(StrEnum):
@@ -166,7 +167,7 @@ class ActionCatalogue:
         return {**document, "actions": [_with_retry(action, brought) for action in actions]}
 
     def _restore(self, document: Mapping[str, JsonValue]) -> WorkflowDefinition:
-        """Read action by action: those that cannot be read now are kept as they are."""
+        """Read part by part: triggers and actions that cannot be read now are kept as they are."""
         actions = tuple(map(self._restore_action, _items(document, "actions")))
         return WorkflowDefinition.model_validate({**document, "actions": actions})
 
@@ -307,10 +308,12 @@ def _with_undoing(spec: ActionSpec, specs: Mapping[str, ActionSpec]) -> type[Act
 
 def _definition_model(models: tuple[type[ActionDefinition], ...]) -> type[WorkflowDefinition]:
     actions: Any = (_many(models), _field(WorkflowDefinition, "actions"))
+    description = WorkflowDefinition.model_fields["trigger"].description
     return create_model(
         "WorkflowDefinition",
         __base__=WorkflowDefinition,
         __doc__="A workflow: when it runs and what it does.",
+        trigger=Annotated[Trigger, Field(description=description)],
         actions=actions,
     )
 

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from shared.domain.durations import Timeout
 from shared.domain.graph import check_graph
 from shared.domain.retry import RetryPolicy
-from shared.domain.triggers import Trigger
+from shared.domain.triggers import ForeignTrigger, Trigger
 
 MAX_ACTIONS: Final = 100
 MAX_ITEMS: Final = 1_000
@@ -165,10 +165,11 @@ class WorkflowDefinition(BaseModel):
 
     workflow_id: WorkflowId
     trigger: Annotated[
-        Trigger,
+        Trigger | ForeignTrigger,
         Field(
+            union_mode="left_to_right",
             description="When it runs: by hand, periodically, at times of a calendar, or once. "
-            "Each may be triggered by hand as well."
+            "Each may be triggered by hand as well.",
         ),
     ]
     actions: Annotated[

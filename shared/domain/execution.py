@@ -104,6 +104,7 @@ class SkipReason(StrEnum):
     OVERLAP = "overlap"
     MISSED = "missed"
     DISABLED = "disabled"
+    SUPERSEDED = "superseded"
 
 
 class SkippedBecause(StrEnum):

@@ -141,6 +141,14 @@ class ManualTrigger(BaseModel):
     type: Literal["manual"]
 
 
+class ForeignTrigger(BaseModel):
+    """A stored trigger that cannot be read here, as a later release wrote it: kept, never due."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+
+
 Trigger = Annotated[
     PeriodicTrigger | CronTrigger | OnceTrigger | ManualTrigger, Field(discriminator="type")
 ]

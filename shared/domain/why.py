@@ -22,6 +22,7 @@ _SKIPPED: Final[Mapping[SkipReason, str]] = {
     SkipReason.OVERLAP: "another execution held the workflow when it was due",
     SkipReason.MISSED: "nothing was there to start it when it was due",
     SkipReason.DISABLED: "the workflow was disabled when it was due",
+    SkipReason.SUPERSEDED: "its trigger was replaced before it had started",
 }
 
 

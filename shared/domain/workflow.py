@@ -11,7 +11,7 @@ from shared.domain.identity import shard_of, workflow_key
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 from shared.domain.timetable import Timetable, timetable_of
-from shared.domain.triggers import CronTrigger, PeriodicTrigger, Trigger
+from shared.domain.triggers import CronTrigger, ForeignTrigger, PeriodicTrigger, Trigger
 from shared.domain.zones import tzdata_version
 
 
@@ -90,28 +90,29 @@ class DueWorkflow:
 
 def due_workflow(workflow: Workflow) -> DueWorkflow | None:
     """Return what firing a workflow needs, or None for one that is not due any more, or never."""
-    if workflow.next_run_at is None:
+    trigger = workflow.definition.trigger
+    if workflow.next_run_at is None or isinstance(trigger, ForeignTrigger):
         return None
     return DueWorkflow(
         tenant=workflow.tenant,
         workflow_id=workflow.id,
         version=workflow.version,
-        trigger=workflow.definition.trigger,
+        trigger=trigger,
         retries=initial_retries(workflow.definition),
         next_run_at=workflow.next_run_at,
         timeout=workflow.definition.timeout,
     )
 
 
-def timetable_from(trigger: Trigger, next_run_at: datetime) -> Timetable | None:
+def timetable_from(trigger: Trigger | ForeignTrigger, next_run_at: datetime) -> Timetable | None:
     """Return when a trigger fires, given one of its instants: plain intervals count from that."""
     interval = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
-    return timetable_of(trigger, next_run_at - interval)
+    return _timetable(trigger, next_run_at - interval)
 
 
-def first_run_at(trigger: Trigger, now: datetime) -> datetime | None:
+def first_run_at(trigger: Trigger | ForeignTrigger, now: datetime) -> datetime | None:
     """Return when a workflow created at `now` is due first, or None if it never is."""
-    timetable = timetable_of(trigger, now)
+    timetable = _timetable(trigger, now)
     return timetable.next_after(now) if timetable else None
 
 
@@ -119,7 +120,7 @@ def instants_after(workflow: Workflow, since: datetime) -> Iterator[datetime]:
     """Yield the instants of a workflow after `since`, switched on or not."""
     trigger, known = workflow.definition.trigger, workflow.next_run_at
     timetable = (
-        timetable_from(trigger, known) if known else timetable_of(trigger, workflow.created_at)
+        timetable_from(trigger, known) if known else _timetable(trigger, workflow.created_at)
     )
     at = timetable.next_after(since) if timetable else None
     while timetable and at:
@@ -154,6 +155,21 @@ def redefine(
     )
 
 
+def moves(before: Workflow, after: Workflow) -> bool:
+    """Tell whether a change decides the next instant anew, even if it comes out the same."""
+    changed = after.definition.trigger != before.definition.trigger
+    return changed or after.next_run_at != before.next_run_at
+
+
+def superseded(workflow: Workflow, definition: WorkflowDefinition, now: datetime) -> Missed | None:
+    """Return the instants up to `now` that nobody dealt with and a new trigger does away with."""
+    due = due_workflow(workflow)
+    if due is None or definition.trigger == workflow.definition.trigger:
+        return None
+    plan = resume_plan(due.timetable, due.next_run_at, now)
+    return plan[0] if plan else None
+
+
 def disable(workflow: Workflow, now: datetime) -> Workflow:
     """Return the workflow switched off; it keeps its place in the schedule."""
     return replace(workflow, enabled=False, updated_at=now)
@@ -177,3 +193,7 @@ def trigger_status(active: Execution | None) -> TriggerStatus:
     if active is None:
         return TriggerStatus.IDLE
     return TriggerStatus.PENDING if active.status is Status.PENDING else TriggerStatus.BUSY
+
+
+def _timetable(trigger: Trigger | ForeignTrigger, created_at: datetime) -> Timetable | None:
+    return None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, created_at)

@@ -29,10 +29,14 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Move a workflow's next instant, provided it still is `due`; None: there is none any more."""
+    """Move a workflow's next instant, provided that and its version are still the ones given.
+
+    Without a `next_run_at` there is none any more.
+    """
 
     tenant: str
     workflow_id: str
+    version: int
     due: datetime
     next_run_at: datetime | None
 
@@ -74,8 +78,8 @@ class WorkflowRepository(Protocol):
     async def save(self, before: Workflow, after: Workflow) -> bool:
         """Store `after` if version, enabled and deleted are still those of `before`; else False.
 
-        The next instant is written only if `after` changes it, and then only if
-        it still is the one in `before` or the definition changed with it.
+        The next instant is written only if `after` changes it, or the trigger, and then
+        only if it still is the one in `before` or the definition changed with it.
         """
         ...
 
@@ -93,7 +97,10 @@ class WorkflowRepository(Protocol):
         ...
 
     async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
-        """Return the present schedule of the enabled workflows among `keys` that have one."""
+        """Return the present schedule of the enabled workflows among `keys` that have one.
+
+        A trigger that cannot be read here is left to a scheduler that can.
+        """
         ...
 
     async def advance(self, moves: Sequence[Advance]) -> None:

@@ -3,9 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from pydantic import JsonValue
+
+from shared.domain.catalogue import normalised
+from shared.domain.schedule import Missed
 from shared.domain.workflow import Workflow, delete, disable, enable, redefine
 from shared.ports.workflows import Advance, VersionRef, WorkflowQuery, WorkflowRepository
-from tests.support.builders import NOW, SECOND, TENANT, definition, workflow
+from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow
 
 
 async def _stored(workflows: WorkflowRepository, workflow_id: str) -> Workflow:
@@ -68,7 +72,7 @@ async def test_saving_keeps_an_instant_that_the_scheduler_moved(
     assert first.next_run_at is not None
     await workflows.add(first)
     moved = first.next_run_at + 10 * SECOND
-    await workflows.advance([Advance(TENANT, "a", first.next_run_at, moved)])
+    await workflows.advance([Advance(TENANT, "a", 1, first.next_run_at, moved)])
     other_actions = definition("a", interval="10s", actions=[{"type": "log", "message": "new"}])
     assert await workflows.save(first, redefine(first, other_actions, 2, NOW)) is True
     assert (await _stored(workflows, "a")).next_run_at == moved
@@ -83,7 +87,7 @@ async def test_enabling_is_refused_when_the_instant_moved_meanwhile(
     await workflows.add(off)
     again, missed = enable(off, NOW + 25 * SECOND)
     assert missed is not None
-    await workflows.advance([Advance(TENANT, "a", off.next_run_at, NOW + 20 * SECOND)])
+    await workflows.advance([Advance(TENANT, "a", 1, off.next_run_at, NOW + 20 * SECOND)])
     assert await workflows.save(off, again) is False
 
 
@@ -181,13 +185,28 @@ async def test_read_due_tells_the_trigger_whatever_its_type(workflows: WorkflowR
     assert triggers == {one.id: one.definition.trigger for one in made}
 
 
+async def test_a_trigger_that_cannot_be_read_keeps_no_other_from_being_read(
+    workflows: WorkflowRepository,
+) -> None:
+    known = workflow("known", interval="10s")
+    trigger: JsonValue = {"type": "periodic", "interval": "10s", "jitter": "2s"}
+    document = {**normalised(known.definition), "workflowId": "later", "trigger": trigger}
+    later = replace(known, definition=CATALOGUE.restore(document))
+    for one in (later, known):
+        await workflows.add(one)
+    assert await _stored(workflows, "later") == later
+    assert {due.workflow_id for due in await workflows.read_due([later.key, known.key])} == {
+        "known"
+    }
+
+
 async def test_a_trigger_that_has_come_to_its_end_is_never_due_again(
     workflows: WorkflowRepository,
 ) -> None:
     once = workflow("a", trigger={"type": "once", "at": "2026-01-01T05:00:00Z"})
     assert once.next_run_at is not None
     await workflows.add(once)
-    moved = Advance(TENANT, "a", once.next_run_at + SECOND, None)
+    moved = Advance(TENANT, "a", 1, once.next_run_at + SECOND, None)
     await workflows.advance([moved])
     assert await _stored(workflows, "a") == once
     await workflows.advance([replace(moved, due=once.next_run_at)])
@@ -209,13 +228,53 @@ async def test_a_changed_trigger_with_the_same_next_instant_leaves_nothing_of_th
     assert await _stored(workflows, "a") == second
 
 
+async def test_a_new_trigger_has_its_instant_also_if_the_old_one_fired_at_it_meanwhile(
+    workflows: WorkflowRepository,
+) -> None:
+    once = workflow("a", trigger={"type": "once", "at": "2026-01-01T02:00:00Z"})
+    assert once.next_run_at is not None
+    await workflows.add(once)
+    await workflows.advance([Advance(TENANT, "a", 1, once.next_run_at, None)])
+    daily = definition("a", trigger={"type": "cron", "schedule": "0 2 * * *"})
+    assert await workflows.save(once, redefine(once, daily, 2, NOW)) is True
+    assert (await _stored(workflows, "a")).next_run_at == once.next_run_at
+
+
+async def test_a_move_that_an_old_trigger_decided_leaves_a_new_one_alone(
+    workflows: WorkflowRepository,
+) -> None:
+    hourly = workflow("a", trigger={"type": "cron", "schedule": "0 * * * *"})
+    assert hourly.next_run_at is not None
+    await workflows.add(hourly)
+    again = definition("a", trigger={"type": "once", "at": "2026-01-01T01:00:00Z"})
+    once = redefine(hourly, again, 2, NOW)
+    assert once.next_run_at == hourly.next_run_at
+    assert await workflows.save(hourly, once) is True
+    later = hourly.next_run_at + timedelta(hours=1)
+    await workflows.advance([Advance(TENANT, "a", 1, hourly.next_run_at, later)])
+    assert await _stored(workflows, "a") == once
+
+
+async def test_enabling_a_trigger_that_ended_while_it_was_off_leaves_no_instant(
+    workflows: WorkflowRepository,
+) -> None:
+    once = workflow("a", trigger={"type": "once", "at": "2026-01-01T02:00:00Z"})
+    off = disable(once, NOW)
+    await workflows.add(off)
+    on, missed = enable(off, NOW + timedelta(hours=3))
+    assert missed == Missed(NOW + timedelta(hours=2), NOW + timedelta(hours=2), 1)
+    assert await workflows.save(off, on) is True
+    assert await _stored(workflows, "a") == on
+    assert on.next_run_at is None
+
+
 async def test_advancing_moves_an_instant_once(workflows: WorkflowRepository) -> None:
     for name in ("a", "b"):
         await workflows.add(workflow(name, interval="10s"))
     due, later = NOW + 10 * SECOND, NOW + 20 * SECOND
-    stale = Advance(TENANT, "b", NOW, later)
-    await workflows.advance([Advance(TENANT, "a", due, later), stale])
-    await workflows.advance([Advance(TENANT, "a", due, later + SECOND)])
+    stale = Advance(TENANT, "b", 1, NOW, later)
+    await workflows.advance([Advance(TENANT, "a", 1, due, later), stale])
+    await workflows.advance([Advance(TENANT, "a", 1, due, later + SECOND)])
     await workflows.advance([])
     assert (await _stored(workflows, "a")).next_run_at == later
     assert (await _stored(workflows, "b")).next_run_at == due

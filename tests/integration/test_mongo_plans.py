@@ -224,7 +224,7 @@ STEPS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
         [workflow_key(TENANT, f"periodic-{n}") for n in range(DUE)]
     ),
     "advance workflows": lambda s: s.workflows.advance(
-        [Advance(TENANT, f"periodic-{n}", NOW + (n + 1) * SECOND, HORIZON) for n in range(DUE)]
+        [Advance(TENANT, f"periodic-{n}", 1, NOW + (n + 1) * SECOND, HORIZON) for n in range(DUE)]
     ),
     "read one workflow": lambda s: s.workflows.get(TENANT, "periodic-1"),
     "read versions": lambda s: s.workflows.versions([VersionRef(TENANT, "periodic-1", 1)]),

@@ -17,8 +17,9 @@ from shared.domain.catalogue import (
     normalised,
 )
 from shared.domain.definition import ActionDefinition
-from shared.domain.errors import Misconfigured
+from shared.domain.errors import InvalidInput, Misconfigured
 from shared.domain.parameters import parameters_schema
+from shared.domain.triggers import ForeignTrigger
 from tests.support.builders import CATALOGUE
 from tests.unit.documents import EXAMPLE, LOG, RICH
 
@@ -91,6 +92,24 @@ def test_an_action_of_an_unknown_type_is_kept_as_a_foreign_one() -> None:
         assert restored.retry_policy(foreign).retries == 1
         assert known.model_dump() == parsed.actions[1].model_dump()
         assert restored.trigger == parsed.trigger
+
+
+LATER: dict[str, JsonValue] = {"type": "periodic", "interval": "10s", "jitter": "2s"}
+"""A trigger with a member that some later release may bring."""
+
+
+def test_a_stored_trigger_that_cannot_be_read_is_kept_as_a_foreign_one() -> None:
+    stored = {**normalised(CATALOGUE.parse(EXAMPLE)), "trigger": LATER}
+    restored = CATALOGUE.restore(stored)
+    assert isinstance(restored.trigger, ForeignTrigger)
+    assert normalised(restored) == stored
+    assert CATALOGUE.restore_text(definition_text(restored)) == restored
+
+
+def test_a_trigger_that_cannot_be_read_is_refused_when_somebody_writes_it() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        CATALOGUE.parse({**EXAMPLE, "trigger": LATER})
+    assert [problem.pointer for problem in refused.value.problems] == ["/trigger/jitter"]
 
 
 def test_a_catalogue_knows_the_types_of_its_models() -> None:

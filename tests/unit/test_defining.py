@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from shared.adapters.cel.language import CelLanguage
 from shared.adapters.json_schema.validator import JsonSchemaValidator
@@ -11,6 +12,7 @@ from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable
+from shared.domain.execution import Skip, SkipReason
 from shared.domain.occurrences import occurrence
 from shared.domain.outcomes import Timing
 from shared.domain.workflow import due_workflow
@@ -45,6 +47,10 @@ class Desk:
 
     async def switch(self, *, enabled: bool) -> None:
         await self.define.set_enabled(TENANT, "p", enabled=enabled, if_match=None)
+
+    def skips(self) -> list[Skip]:
+        """Return what is recorded of instants that nothing ran for."""
+        return [e.skip for e in self.executions._by_id.values() if e.skip]
 
     def recorded(self) -> list[datetime]:
         """Return every instant that is on record, as often as it is."""
@@ -93,6 +99,44 @@ async def test_an_instant_that_fired_just_before_the_switch_is_not_missed(desk: 
     await desk.clock.advance(60 * SECOND)
     await desk.switch(enabled=True)
     assert desk.recorded() == [NOW + n * 10 * SECOND for n in range(1, 8)]
+
+
+async def test_a_new_trigger_records_what_the_old_one_left_undone(desk: Desk) -> None:
+    await desk.clock.advance(35 * SECOND)
+    await desk.define.replace(TENANT, "p", {**PERIODIC, "trigger": {"type": "manual"}}, None)
+    assert desk.skips() == [Skip(SkipReason.SUPERSEDED, NOW + 10 * SECOND, NOW + 30 * SECOND, 3)]
+
+
+async def test_a_new_trigger_of_a_disabled_workflow_records_what_it_slept_through(
+    desk: Desk,
+) -> None:
+    await desk.switch(enabled=False)
+    await desk.clock.advance(25 * SECOND)
+    await desk.define.replace(TENANT, "p", {**PERIODIC, "trigger": {"type": "manual"}}, None)
+    await desk.switch(enabled=True)
+    assert desk.skips() == [Skip(SkipReason.DISABLED, NOW + 10 * SECOND, NOW + 20 * SECOND, 2)]
+
+
+async def test_another_definition_with_the_same_trigger_leaves_overdue_instants_alone(
+    desk: Desk,
+) -> None:
+    await desk.clock.advance(35 * SECOND)
+    changed = await desk.define.replace(TENANT, "p", {**PERIODIC, "concurrency": 3}, None)
+    assert desk.skips() == []
+    assert changed.next_run_at == NOW + 10 * SECOND
+
+
+async def test_an_instant_that_passes_while_off_is_recorded_though_none_follows(
+    desk: Desk,
+) -> None:
+    once: JsonValue = {"type": "once", "at": "2026-01-01T00:00:20Z"}
+    await desk.define.replace(TENANT, "p", {**PERIODIC, "trigger": once}, None)
+    await desk.switch(enabled=False)
+    await desk.clock.advance(60 * SECOND)
+    await desk.switch(enabled=True)
+    instant = NOW + 20 * SECOND
+    assert desk.skips() == [Skip(SkipReason.DISABLED, instant, instant, 1)]
+    assert (await desk.define.get(TENANT, "p")).next_run_at is None
 
 
 async def test_true_and_1_are_different_definitions() -> None:

@@ -12,7 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 from shared.domain.catalogue import definition_text, normalised
 from shared.domain.cron import read_expression
 from shared.domain.errors import InvalidInput
-from shared.domain.triggers import CronTrigger, OnceTrigger, OnFold, OnGap, Trigger
+from shared.domain.triggers import (
+    CronTrigger,
+    ForeignTrigger,
+    OnceTrigger,
+    OnFold,
+    OnGap,
+    Trigger,
+)
 from tests.support.builders import CATALOGUE
 from tests.unit.documents import LOG
 
@@ -88,6 +95,7 @@ def test_a_trigger_has_one_form_without_its_defaults(given_as: dict[str, Any], s
 def test_the_form_of_a_trigger_says_everything_that_is_not_a_default() -> None:
     given_as = {**ALL, "exclude": ["2026-12-25", "2026-12-24", "2026-12-25"]}
     trigger = CATALOGUE.parse(_document(**given_as)).trigger
+    assert not isinstance(trigger, ForeignTrigger)
     assert TRIGGERS.dump_python(trigger, mode="json", by_alias=True, exclude_none=True) == ALL
 
 

@@ -84,7 +84,9 @@ class DefineWorkflows:
             if _is_same(current.definition, definition):
                 return current
             version = await self._keep_version(tenant, definition, current.version + 1)
-            changed = workflows.redefine(current, definition, version, self.clock.now())
+            now = self.clock.now()
+            await self._record_superseded(current, definition, now)
+            changed = workflows.redefine(current, definition, version, now)
             if await self.workflows.save(current, changed):
                 if changed.next_run_at != current.next_run_at:
                     self._announce(changed)
@@ -152,17 +154,29 @@ class DefineWorkflows:
         changed, missed = workflows.enable(current, now)
         due = workflows.due_workflow(current)
         if missed and due:
-            await self._record_missed(due, missed, now)
+            await self._record_missed(due, missed, SkipReason.DISABLED, now)
         return changed
 
-    async def _record_missed(self, due: DueWorkflow, missed: Missed, now: datetime) -> None:
-        """Record what was missed while off, behind what is on record already.
+    async def _record_superseded(
+        self, current: Workflow, definition: WorkflowDefinition, now: datetime
+    ) -> None:
+        """Record the overdue instants of a trigger that is about to be replaced."""
+        missed = workflows.superseded(current, definition, now)
+        due = workflows.due_workflow(current)
+        if missed and due:
+            reason = SkipReason.SUPERSEDED if current.enabled else SkipReason.DISABLED
+            await self._record_missed(due, missed, reason, now)
+
+    async def _record_missed(
+        self, due: DueWorkflow, missed: Missed, why: SkipReason, now: datetime
+    ) -> None:
+        """Record what nothing ran for, behind what is on record already.
 
         Its first instants may be: fired just before, or recorded by a call that crashed.
         """
         rest: Missed | None = missed
         while rest:
-            reason = Skip(SkipReason.DISABLED, rest.first, rest.last, rest.count)
+            reason = Skip(why, rest.first, rest.last, rest.count)
             record = skipped_occurrence(due, reason, now, self.timing)
             (outcome,) = await self.executions.add([record])
             if outcome is AddOutcome.ADDED:

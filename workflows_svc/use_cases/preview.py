@@ -6,6 +6,7 @@ from itertools import islice
 
 from shared.domain.daylight import DaylightWarning, warnings_of
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.triggers import ForeignTrigger
 from shared.domain.workflow import Workflow, instants_after
 from shared.ports.clock import Clock
 from workflows_svc.use_cases.definitions import DefineWorkflows
@@ -31,4 +32,7 @@ class PreviewSchedules:
 
     def warnings(self, definition: WorkflowDefinition) -> list[DaylightWarning]:
         """Return what the author of a definition should know about its trigger."""
-        return warnings_of(definition.trigger, self.clock.now())
+        trigger = definition.trigger
+        if isinstance(trigger, ForeignTrigger):
+            return []
+        return warnings_of(trigger, self.clock.now())

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydantic import TypeAdapter
+import structlog
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from pymongo import UpdateMany
 from pymongo.errors import DuplicateKeyError
@@ -19,9 +20,10 @@ from shared.domain.definition import WorkflowDefinition
 from shared.domain.durations import parse_duration
 from shared.domain.identity import version_key, workflow_key
 from shared.domain.triggers import Trigger
-from shared.domain.workflow import DueWorkflow, Workflow
+from shared.domain.workflow import DueWorkflow, Workflow, moves
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
+log = structlog.get_logger(__name__)
 _TRIGGER: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)
 _FIELDS: Final = frozenset({"workflowId", "trigger", "actions", "retry", "timeout"})
 _UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
@@ -88,10 +90,10 @@ class MongoWorkflows:
             "enabled": before.enabled,
             "deletedAt": before.deleted_at,
         }
-        moved = after.next_run_at != before.next_run_at
+        moved = moves(before, after)
         if moved and after.version == before.version:
             condition["trigger.nextRunAt"] = before.next_run_at
-        sets, unsets = _changes(before, after, moved=moved)
+        sets, unsets = _changes(after, moved=moved)
         with translated():
             result = await self._workflows.update_one(condition, {"$set": sets, "$unset": unsets})
         return result.matched_count == 1
@@ -133,22 +135,22 @@ class MongoWorkflows:
         }
         with translated():
             found = await self._workflows.find(wanted, _SCHEDULE).to_list()
-        return [_due(raw) for raw in found]
+        return [due for raw in found if (due := _due(raw))]
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         """See WorkflowRepository.advance."""
-        alike: dict[tuple[datetime, datetime | None], list[str]] = defaultdict(list)
+        alike: dict[tuple[int, datetime, datetime | None], list[str]] = defaultdict(list)
         for move in moves:
             key = workflow_key(move.tenant, move.workflow_id)
-            alike[move.due, move.next_run_at].append(key)
+            alike[move.version, move.due, move.next_run_at].append(key)
         operations = [
             UpdateMany(
-                {"_id": {"$in": keys}, "trigger.nextRunAt": due},
+                {"_id": {"$in": keys}, "version": version, "trigger.nextRunAt": due},
                 {"$set": {"trigger.nextRunAt": next_run_at}}
                 if next_run_at
                 else {"$unset": {"trigger.nextRunAt": ""}},
             )
-            for (due, next_run_at), keys in alike.items()
+            for (version, due, next_run_at), keys in alike.items()
         ]
         if operations:
             with translated():
@@ -205,9 +207,7 @@ def _trigger(workflow: Workflow) -> dict[str, Any]:
     return {**trigger, "nextRunAt": workflow.next_run_at} if workflow.next_run_at else trigger
 
 
-def _changes(
-    before: Workflow, after: Workflow, *, moved: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     definition = normalised(after.definition)
     sets: dict[str, Any] = {
         "version": after.version,
@@ -218,14 +218,9 @@ def _changes(
         "createdAt": after.created_at,
         "updatedAt": after.updated_at,
     }
-    trigger = _mapping(definition["trigger"])
     unsets: dict[str, Any] = {}
     if moved:
         sets["trigger"] = _trigger(after)
-    else:
-        sets.update({f"trigger.{key}": value for key, value in trigger.items()})
-        gone = _mapping(normalised(before.definition)["trigger"]).keys() - trigger.keys()
-        unsets.update(dict.fromkeys([f"trigger.{key}" for key in gone], ""))
     for key, value in (("deletedAt", after.deleted_at), ("timeout", definition.get("timeout"))):
         if value is None:
             unsets[key] = ""
@@ -239,13 +234,18 @@ def _options(definition: Mapping[str, Any]) -> str:
     return to_json({k: v for k, v in definition.items() if k not in _FIELDS}).decode()
 
 
-def _due(raw: Raw) -> DueWorkflow:
+def _due(raw: Raw) -> DueWorkflow | None:
     own, timeout = raw["actions"][0].get("retry"), raw.get("timeout")
+    try:
+        trigger = _TRIGGER.validate_python(_without_instant(raw["trigger"]))
+    except ValidationError as error:
+        log.warning("workflow.trigger_unreadable", workflow=raw["_id"], why=str(error)[:500])
+        return None
     return DueWorkflow(
         tenant=raw["tenant"],
         workflow_id=raw["workflowId"],
         version=raw["version"],
-        trigger=_TRIGGER.validate_python(_without_instant(raw["trigger"])),
+        trigger=trigger,
         retries=(own or raw["retry"])["retries"],
         timeout=parse_duration(timeout) if timeout else None,
         next_run_at=_next_run_at(raw),
