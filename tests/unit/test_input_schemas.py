@@ -154,8 +154,25 @@ def test_a_schema_without_end_is_an_error_of_the_input_not_of_the_service() -> N
             "unevaluatedProperties": False,
             "$defs": {"some": {"patternProperties": {CATASTROPHE: False}}},
         },
+        {"additionalProperties": {"$schema": DIALECT, "pattern": CATASTROPHE}},
+        {"$schema": DIALECT, "pattern": CATASTROPHE, "additionalProperties": {"$ref": "#"}},
+        {
+            "additionalProperties": {"$ref": "#/default"},
+            "default": {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "pattern": CATASTROPHE,
+            },
+        },
     ],
-    ids=["pattern", "patternProperties", "additionalProperties", "unevaluatedProperties"],
+    ids=[
+        "pattern",
+        "patternProperties",
+        "additionalProperties",
+        "unevaluatedProperties",
+        "a dialect within",
+        "a dialect at the root that is referred to",
+        "another dialect where data is",
+    ],
 )
 def test_no_pattern_takes_ages(schema: Any) -> None:
     long = "a" * 50_000 + "!"

@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any, Final
 
+import attrs
 import re2  # type: ignore[import-untyped]
 from jsonschema import Draft202012Validator, validators  # type: ignore[import-untyped]
 
@@ -76,6 +77,14 @@ def _over(engine: _Engine, function: Callable[..., Any]) -> Callable[..., Any]:
     return copy
 
 
+def _of_its_own_class(validator: Any, **changes: Any) -> Any:
+    """Return a validator for a schema within: with RE2 too, whatever its `$schema` says.
+
+    The library's own `evolve` takes the class that it has for the dialect named there.
+    """
+    return attrs.evolve(validator, **changes)
+
+
 _MATCHING: Final = ("pattern", "patternProperties", "additionalProperties", "unevaluatedProperties")
 """The keywords that match patterns; the last two, to know which properties are left over."""
 
@@ -83,4 +92,6 @@ LinearValidator: Final = validators.extend(
     Draft202012Validator,
     {name: _over(_Engine(), Draft202012Validator.VALIDATORS[name]) for name in _MATCHING},
 )
-"""JSON Schema 2020-12 as the library has it, with RE2 for its patterns."""
+"""JSON Schema 2020-12 as the library has it, with RE2 for its patterns, at every depth."""
+
+LinearValidator.evolve = _of_its_own_class
