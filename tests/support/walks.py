@@ -48,8 +48,10 @@ def steps_of_actions() -> set[Step]:
 def _life(world: World) -> Iterator[Execution]:
     """Yield an execution after all its life, retries included, and a replay of it."""
     world.live(STEPS)
+    world.check_end()
     while world.random.random() < 0.5 and world.retry():
         world.live(STEPS)
+        world.check_end()
     yield world.execution
     how = Repeat("again", None, world.random.choice(list(world.plan.actions)))
     yield operations.repeat(world.plan, world.execution, how, world.now, TIMING)

@@ -173,7 +173,6 @@ class World:
             self.execution = operations.retry(self.plan, self.execution, self.now)
         except Conflict:
             return False
-        self.succeeded.clear()
         return True
 
     def answer(self) -> None:
