@@ -166,7 +166,11 @@ class WhyView(View):
         Field(examples=["The delay 'cool-down' lasts until 2026-11-21T09:00:00.000Z."]),
     ]
     until: Annotated[
-        Instant | None, Field(description="When something happens by itself, at the latest.")
+        Instant | None,
+        Field(
+            description="When something happens by itself, at the latest; "
+            "not there if nothing does before somebody answers."
+        ),
     ] = None
 
 

@@ -28,7 +28,10 @@ _SKIPPED: Final[Mapping[SkipReason, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What an execution waits for, and the instant at which something happens by itself."""
+    """What an execution waits for, and the instant at which something happens by itself.
+
+    There is none where only a person's answer is awaited, however often it is looked at.
+    """
 
     sentence: str
     until: datetime | None = None
@@ -93,11 +96,16 @@ def _suspended(plan: Plan | None, execution: Execution) -> Why:
     reasons = list(_reasons(plan, execution))
     asked = [said for said, until in reasons if until is None]
     timed = sorted((until, said) for said, until in reasons if until is not None)
-    until = timed[0][0] if timed else execution.deadline
+    if not reasons:
+        return Why("it is looked at again later", execution.next_attempt_at)
     said = "; ".join([*(said for _, said in timed), *asked])
-    if not timed and until is not None:
-        said += f", at the latest by {format_instant(until)}, when its timeout ends it"
-    return Why(said or "it is looked at again later", until or execution.next_attempt_at)
+    if timed:
+        return Why(said, timed[0][0])
+    if execution.deadline is None or execution.ending is not None:
+        return Why(said)
+    latest = execution.deadline
+    said += f", at the latest by {format_instant(latest)}, when its timeout ends it"
+    return Why(said, latest)
 
 
 def _reasons(plan: Plan | None, execution: Execution) -> Iterator[tuple[str, datetime | None]]:

@@ -110,7 +110,19 @@ CASES = {
     "waiting for an operator": (
         suspended(Status.WAITING, NOW + timedelta(days=1), a=UNKNOWN),
         f"{UNASKED}operator's answer about that.",
-        NOW + timedelta(days=1),
+        None,
+    ),
+    "undoing, which no timeout ends, and waiting for an operator": (
+        replace(
+            suspended(Status.WAITING, a=UNKNOWN),
+            deadline=NOW + MINUTE,
+            ending=Ending(Status.CANCELLED, ("a",)),
+        ),
+        (
+            "What 'a' did is being undone, because it is to be cancelled: it does not know whether "
+            "the call of 'a' had its effect (reset), and waits for an operator's answer about that."
+        ),
+        None,
     ),
     "waiting for an operator, but not for ever": (
         replace(suspended(Status.WAITING, a=UNKNOWN), deadline=NOW + MINUTE),
