@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Final, Self
 
 from shared.domain.cron import CronExpression, read_expression
-from shared.domain.local_time import SECOND, change_around, instant_at, local_at, offsets
+from shared.domain.local_time import SECOND, instant_at, local_at, offsets, shift_around
 from shared.domain.triggers import CronTrigger, OnFold, OnGap
 from shared.domain.zones import zone
 
@@ -115,7 +115,7 @@ class CronTimetable:
             if before >= after:
                 yield instant_at(local, after if fold else before)
                 continue
-            gap = change_around(local, self.zone)
+            gap = shift_around(local, self.zone)
             if not self.skips_gaps:
                 yield gap.at
             local = max(local, gap.end - SECOND)
@@ -126,5 +126,5 @@ class CronTimetable:
         before, after = offsets(local, self.zone)
         if before == after or shown == fold:
             return local
-        change = change_around(local, self.zone)
-        return (change.start if fold else change.end) - SECOND
+        shift = shift_around(local, self.zone)
+        return (shift.start if fold else shift.end) - SECOND

@@ -16,7 +16,7 @@ from typing import Final
 
 from shared.domain.cron_timetable import LocalTimes
 from shared.domain.durations import format_duration
-from shared.domain.local_time import SECOND, Change, changes
+from shared.domain.local_time import SECOND, ClockShift, clock_shifts
 from shared.domain.triggers import CronTrigger, OnFold, OnGap, Trigger
 from shared.domain.zones import zone
 
@@ -53,7 +53,7 @@ class DaylightWarning:
 class _Meeting:
     """The local times of a schedule that lie in a gap or a fold, and their neighbours."""
 
-    change: Change
+    shift: ClockShift
     within: tuple[datetime, ...]
     before: datetime | None
     after: datetime | None
@@ -63,8 +63,8 @@ class _Meeting:
         """Return for how long nothing fires at most, for a schedule that is frequent; else None."""
         if self.before is None or self.after is None or self.spacing is None:
             return None
-        length = self.change.length
-        if self.change.is_gap:
+        length = self.shift.length
+        if self.shift.is_gap:
             skips = trigger.on_gap is OnGap.SKIP
             return self.after - self.before - length if skips else self.spacing
         waits = {
@@ -86,7 +86,7 @@ def warnings_of(trigger: Trigger, now: datetime, years: int = 3) -> list[Dayligh
         return []
     alike: dict[tuple[ClockChange, str, str, str], list[date]] = {}
     for meeting in _meetings(trigger, now, now + years * _YEAR):
-        kind = ClockChange.GAP if meeting.change.is_gap else ClockChange.FOLD
+        kind = ClockChange.GAP if meeting.shift.is_gap else ClockChange.FOLD
         times, fact = _fact(meeting)
         key = (kind, times, fact, _outcome(meeting, trigger))
         alike.setdefault(key, []).append(meeting.within[0].date())
@@ -109,23 +109,23 @@ def _meetings(trigger: CronTrigger, since: datetime, until: datetime) -> Iterato
     if trigger.end_at is not None:
         until = min(until, trigger.end_at)
     times = LocalTimes.of(trigger)
-    for change in changes(zone(trigger.timezone), since, until):
-        meeting = _meeting(times, change)
+    for shift in clock_shifts(zone(trigger.timezone), since, until):
+        meeting = _meeting(times, shift)
         if meeting is not None and meeting.is_worth_a_word(trigger):
             yield meeting
 
 
-def _meeting(times: LocalTimes, change: Change) -> _Meeting | None:
-    first = times.next_after(change.start - SECOND)
-    if first is None or first >= change.end:
+def _meeting(times: LocalTimes, shift: ClockShift) -> _Meeting | None:
+    first = times.next_after(shift.start - SECOND)
+    if first is None or first >= shift.end:
         return None
-    run = list(_run(times, first - _FREQUENT, change.end))
-    before = max((at for at in run if at < change.start), default=None)
-    after = run[-1] if run[-1] >= change.end else None
+    run = list(_run(times, first - _FREQUENT, shift.end))
+    before = max((at for at in run if at < shift.start), default=None)
+    after = run[-1] if run[-1] >= shift.end else None
     spacing = max((later - at for at, later in pairwise(run)), default=_YEAR)
     return _Meeting(
-        change=change,
-        within=tuple(at for at in run if change.start <= at < change.end),
+        shift=shift,
+        within=tuple(at for at in run if shift.start <= at < shift.end),
         before=before,
         after=after,
         spacing=spacing if spacing <= _FREQUENT else None,
@@ -144,7 +144,7 @@ def _fact(meeting: _Meeting) -> tuple[str, str]:
     first, last = _clock(meeting.within[0]), _clock(meeting.within[-1])
     many = len(meeting.within) > 1
     joint = " and " if len(meeting.within) == _TWICE else " to "
-    if meeting.change.is_gap:
+    if meeting.shift.is_gap:
         fact = "do not exist" if many else "does not exist"
     else:
         fact = "come twice" if many else "comes twice"
@@ -153,16 +153,16 @@ def _fact(meeting: _Meeting) -> tuple[str, str]:
 
 def _outcome(meeting: _Meeting, trigger: CronTrigger) -> str:
     many = len(meeting.within) > 1
-    if not meeting.change.is_gap:
+    if not meeting.shift.is_gap:
         fires = f"{'they fire' if many else 'it fires'} {_TIMES[trigger.on_fold]}"
         choice = f"onFold: {trigger.on_fold.value}"
     elif trigger.on_gap is OnGap.SKIP:
         fires = f"{'they do' if many else 'it does'} not fire then"
         choice = f"onGap: {trigger.on_gap.value}"
     else:
-        jointly = "together with" if meeting.after == meeting.change.end else "at"
+        jointly = "together with" if meeting.after == meeting.shift.end else "at"
         fires = f"{'they fire once,' if many else 'it fires'} {jointly} "
-        fires += f"{_clock(meeting.change.end)} then"
+        fires += f"{_clock(meeting.shift.end)} then"
         choice = f"onGap: {trigger.on_gap.value}"
     wait = meeting.longest_wait(trigger)
     pause = f", and nothing fires for {format_duration(wait)}" if wait else ""

@@ -16,7 +16,7 @@ _DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ClockShift:
     """An instant from which on a zone has another offset from UTC."""
 
     at: datetime
@@ -45,7 +45,7 @@ class Change:
 
 
 def offsets(local: datetime, zone: tzinfo) -> tuple[timedelta, timedelta]:
-    """Return the offsets of a local time, seen from before and after the nearest change.
+    """Return the offsets of a local time, seen from before and after the nearest shift.
 
     They are the same for an ordinary time. The first is the smaller one in a
     gap, the greater one in a fold (PEP 495).
@@ -68,15 +68,15 @@ def local_at(instant: datetime, zone: tzinfo) -> tuple[datetime, int]:
     return local.replace(tzinfo=None, fold=0), local.fold
 
 
-def change_around(local: datetime, zone: tzinfo) -> Change:
-    """Return the change that makes a local time missing or double."""
+def shift_around(local: datetime, zone: tzinfo) -> ClockShift:
+    """Return the shift that makes a local time missing or double."""
     before, after = offsets(local, zone)
     early = instant_at(local, max(before, after))
-    return first_change(zone, early, instant_at(local, min(before, after)))
+    return first_shift(zone, early, instant_at(local, min(before, after)))
 
 
-def first_change(zone: tzinfo, early: datetime, late: datetime) -> Change:
-    """Return the one change of a zone after `early` and until `late`, both in whole seconds."""
+def first_shift(zone: tzinfo, early: datetime, late: datetime) -> ClockShift:
+    """Return the one shift of a zone after `early` and until `late`, both in whole seconds."""
     before, after = _offset(zone, early), _offset(zone, late)
     while late - early > SECOND:
         middle = early + (late - early) // (2 * SECOND) * SECOND
@@ -84,18 +84,18 @@ def first_change(zone: tzinfo, early: datetime, late: datetime) -> Change:
             early = middle
         else:
             late = middle
-    return Change(late, before, after)
+    return ClockShift(late, before, after)
 
 
-def changes(zone: tzinfo, since: datetime, until: datetime) -> Iterator[Change]:
-    """Yield the changes of a zone after `since` and until `until`; it has no two on one day."""
+def clock_shifts(zone: tzinfo, since: datetime, until: datetime) -> Iterator[ClockShift]:
+    """Yield the shifts of a zone after `since` and until `until`; it has no two on one day."""
     early = since.replace(microsecond=0)
     while early < until:
         late = early + _DAY
         if _offset(zone, early) != _offset(zone, late):
-            change = first_change(zone, early, late)
-            if since < change.at <= until:
-                yield change
+            shift = first_shift(zone, early, late)
+            if since < shift.at <= until:
+                yield shift
         early = late
 
 
