@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Required, TypedDict, Unpack
 
 from pydantic import JsonValue
 
@@ -176,8 +176,22 @@ def complete_action(
     return apply(execution, event)
 
 
+class FailedAttempt(TypedDict, total=False):
+    """What is known of a failed attempt; without a `next_attempt_at` it was the last."""
+
+    attempt: Required[int]
+    started_at: datetime | None
+    next_attempt_at: datetime | None
+    retries_left: int | None
+    tolerated: bool
+
+
 def fail_action(
-    execution: Execution, action: str, failure: Failure, now: datetime, **details: Any
+    execution: Execution,
+    action: str,
+    failure: Failure,
+    now: datetime,
+    **details: Unpack[FailedAttempt],
 ) -> Execution:
     """Return the execution with one failed attempt recorded.
 
