@@ -1,6 +1,6 @@
 """Scenarios: triggers by calendar and by instant, and looking ahead."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -10,6 +10,14 @@ from tests.support.stack import Json, Stack, log_action
 from tests.support.waiting import eventually
 
 NIGHTLY = {"type": "cron", "schedule": "30 2 * * *", "timezone": "Europe/Berlin"}
+MARCH, OCTOBER = 3, 10
+
+
+def next_last_sunday(month: int, now: datetime) -> date:
+    """When Europe sets its clocks next: at 01:00 UTC on the last Sunday of a month of 31 days."""
+    ends = (datetime(year, month, 31, 1, tzinfo=UTC) for year in (now.year, now.year + 1))
+    sundays = (end - timedelta(days=end.isoweekday() % 7) for end in ends)
+    return next(sunday for sunday in sundays if sunday > now).date()
 
 
 def scheduled(workflow_id: str, **trigger: object) -> Json:
@@ -48,14 +56,22 @@ async def test_a_single_instant_fires_once(stack: Stack) -> None:
     assert (await _preview(stack, "just-once"))["items"] == []
 
 
-async def test_a_night_without_half_past_two_is_foreseen(stack: Stack) -> None:
-    created = await stack.create(scheduled("nightly", **NIGHTLY))
-    gap, fold = created["warnings"]
+async def test_nights_without_half_past_two_and_with_two_of_them_are_warned_of(
+    stack: Stack,
+) -> None:
+    created = await stack.create(scheduled("nightly-warned", **NIGHTLY))
+    now = datetime.now(UTC)
+    gap, fold = sorted(created["warnings"], key=lambda warning: "twice" in warning["detail"])
     assert gap["pointer"] == fold["pointer"] == "/trigger/schedule"
-    assert "2027-03-28" in gap["dates"]
+    assert next_last_sunday(MARCH, now).isoformat() in gap["dates"]
     assert "02:30 does not exist in Europe/Berlin" in gap["detail"]
     assert "03:00" in gap["detail"]
-    assert "2027-10-31" in fold["dates"]
+    assert next_last_sunday(OCTOBER, now).isoformat() in fold["dates"]
+    assert "02:30 comes twice in Europe/Berlin" in fold["detail"]
+
+
+async def test_a_night_without_half_past_two_is_previewed(stack: Stack) -> None:
+    await stack.create(scheduled("nightly", **NIGHTLY))
     found = await _preview(stack, "nightly", **{"from": "2027-03-26T12:00:00Z", "count": 3})
     assert (found["workflowId"], found["timezone"], found["enabled"]) == (
         "nightly",
