@@ -1,8 +1,8 @@
 """Cron expressions on a calendar without time zones: which local times they name.
 
 An expression is a set of days and a set of times that are the same on each of
-those days. `cronsim` reads the text and finds the days; the times are looked
-up, since walking to them costs ten times as much.
+those days. `cronsim` reads the text and says whether it names a day; the times
+are looked up, since walking to them costs ten times as much.
 """
 
 from collections.abc import Iterable
@@ -13,13 +13,14 @@ from typing import Final
 
 from cronsim import CronSim, CronSimError
 
+from shared.domain.cron_days import days_of_month, first_day_from, last_day_until
 from shared.domain.cron_mistakes import NICKNAMES, explain
 
 MAX_EXPRESSION: Final = 500
 
 _SOME_DAY: Final = date(2000, 1, 1)
-_BEFORE_NEXT: Final = timedelta(seconds=1)
-_EVERY_DAY: Final = "* * *"
+_DAY: Final = timedelta(days=1)
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +48,31 @@ class CronExpression:
     minutes: Wheel
     seconds: Wheel
 
+    def has_day(self, day: date) -> bool:
+        """Tell whether it names times on a day."""
+        return day.day in days_of_month(self.days, day.year, day.month)
+
     def next_after(self, local: datetime) -> datetime | None:
-        """Return the first local time after `local`, or None if there is none in 50 years."""
+        """Return the first local time after `local`, or None if there is none any more."""
         today = local.date()
-        day = self._day_from(today)
+        day = first_day_from(self.days, today)
         if day == today:
             later = self._later_that_day(local)
             if later is not None:
                 return later
-            day = self._day_from(today + timedelta(days=1))
+            day = first_day_from(self.days, today + _DAY)
         first = time(self.hours.first, self.minutes.first, self.seconds.first)
         return None if day is None else datetime.combine(day, first)
 
-    def _day_from(self, day: date) -> date | None:
-        return day if self.days == _EVERY_DAY else _matching_day(self.days, day)
+    def last_before(self, local: datetime, since: date) -> datetime | None:
+        """Return the last local time before a whole second, None if none is on or after a day."""
+        today, times = local.date(), seconds_of_day(self)
+        earlier = times & first_seconds(local)
+        last = last_day_until(self.days, today if earlier else today - _DAY, since)
+        if last is None:
+            return None
+        second = (earlier if last == today else times).bit_length() - 1
+        return datetime.combine(last, time()) + second * _SECOND
 
     def _later_that_day(self, local: datetime) -> datetime | None:
         hour, minute, second = local.hour, local.minute, local.second
@@ -94,16 +106,24 @@ def read_expression(text: str) -> CronExpression:
     except CronSimError as error:
         raise ValueError(explain(text)) from error
     days = " ".join(read.parts[3:])
-    if _matching_day(days, _SOME_DAY) is None:
+    if first_day_from(days, _SOME_DAY) is None:
         raise ValueError(explain(text))
     return CronExpression(
         days, Wheel.of(read.hours, 24), Wheel.of(read.minutes, 60), Wheel.of(read.seconds, 60)
     )
 
 
-@lru_cache(maxsize=8192)
-def _matching_day(days: str, day: date) -> date | None:
-    """Return the first day from `day` on that three fields name."""
-    before = datetime.combine(day, time()) - _BEFORE_NEXT
-    found = next(CronSim(f"0 0 {days}", before), None)
-    return found.date() if found else None
+@lru_cache(maxsize=512)
+def seconds_of_day(expression: CronExpression) -> int:
+    """Return the times of day of an expression, each second of a day being one bit.
+
+    So times can be joined, cut and counted without going through them.
+    """
+    minute = sum(1 << second for second in expression.seconds.values)
+    hour = sum(minute << 60 * each for each in expression.minutes.values)
+    return sum(hour << 3600 * each for each in expression.hours.values)
+
+
+def first_seconds(local: datetime) -> int:
+    """Return the seconds of a day before a time, each as one bit."""
+    return (1 << (local.hour * 60 + local.minute) * 60 + local.second) - 1

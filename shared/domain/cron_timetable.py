@@ -1,49 +1,18 @@
 """When a cron trigger fires: local times, turned into instants by the rules of a zone."""
 
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
-from heapq import merge
-from itertools import takewhile
+from datetime import datetime, timedelta, tzinfo
 from typing import Final, Self
 
-from shared.domain.cron import CronExpression, read_expression
+from shared.domain.cron_stretches import Stretch, stretches
+from shared.domain.cron_times import LocalTimes
+from shared.domain.instants import LAST
 from shared.domain.local_time import SECOND, instant_at, local_at, offsets, shift_around
 from shared.domain.triggers import CronTrigger, OnFold, OnGap
 from shared.domain.zones import zone
 
 _FOLDS: Final = {OnFold.FIRST: (0,), OnFold.SECOND: (1,), OnFold.BOTH: (0, 1)}
-_FIRST_LOOK_BACK: Final = timedelta(minutes=1)
 _JUST_BEFORE: Final = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalTimes:
-    """The local times of several expressions together, but for those on excluded dates."""
-
-    expressions: tuple[CronExpression, ...]
-    excluded: frozenset[date]
-
-    @classmethod
-    def of(cls, trigger: CronTrigger) -> Self:
-        """Return the local times that a trigger names."""
-        expressions = tuple(map(read_expression, trigger.schedule))
-        return cls(expressions, frozenset(trigger.exclude))
-
-    def next_after(self, local: datetime) -> datetime | None:
-        """Return the first one after `local`, or None if there is none any more."""
-        while True:
-            found = self._next_of_all(local)
-            if found is None or found.date() not in self.excluded:
-                return found
-            local = datetime.combine(found, time.max)
-
-    def _next_of_all(self, local: datetime) -> datetime | None:
-        if len(self.expressions) == 1:
-            return self.expressions[0].next_after(local)
-        each = (expression.next_after(local) for expression in self.expressions)
-        return min((found for found in each if found is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +23,8 @@ class CronTimetable:
     zone: tzinfo
     skips_gaps: bool
     on_fold: OnFold
-    start: datetime | None = None
-    end: datetime | None = None
+    start: datetime | None
+    end: datetime
 
     @classmethod
     def of(cls, trigger: CronTrigger) -> Self:
@@ -66,46 +35,54 @@ class CronTimetable:
             skips_gaps=trigger.on_gap is OnGap.SKIP,
             on_fold=trigger.on_fold,
             start=trigger.start_at,
-            end=trigger.end_at,
+            end=LAST if trigger.end_at is None else min(trigger.end_at, LAST),
         )
 
     def next_after(self, instant: datetime) -> datetime | None:
         """See Timetable.next_after."""
-        return next(self._after(instant), None)
+        since = self._from_start(instant)
+        if since >= self.end:
+            return None
+        # Each pass through a fold is in order by itself; only together they are not.
+        passes = (self._next_in_pass(since, fold) for fold in _FOLDS[self.on_fold])
+        at = min((at for at in passes if at is not None), default=None)
+        return None if at is None or at > self.end else at
 
     def latest_until(self, instant: datetime, since: datetime) -> datetime | None:
         """See Timetable.latest_until."""
-        # Looking back twice as far each time finds dense and rare ones with few steps.
-        back = _FIRST_LOOK_BACK
-        while True:
-            begin = max(instant - back, since)
-            latest = deque(self._between(begin, instant), maxlen=1)
-            if latest or begin <= since:
-                return latest[0] if latest else None
-            back *= 2
+        for stretch in reversed(self._stretches(since, instant)):
+            local = self.times.last_before(stretch.local_end, stretch.local_begin)
+            if local is not None:
+                return instant_at(local, stretch.offset)
+            if self._fires_for_gap(stretch):
+                return stretch.begin
+        return None
 
     def count(self, since: datetime, until: datetime) -> int:
         """See Timetable.count."""
-        return sum(1 for _ in self._between(since, until))
+        return sum(
+            self.times.count(stretch.local_begin, stretch.local_end) + self._fires_for_gap(stretch)
+            for stretch in self._stretches(since, until)
+        )
 
-    def _between(self, since: datetime, until: datetime) -> Iterator[datetime]:
-        return takewhile(lambda at: at <= until, self._after(since))
+    def _from_start(self, instant: datetime) -> datetime:
+        return instant if self.start is None else max(instant, self.start - _JUST_BEFORE)
 
-    def _after(self, instant: datetime) -> Iterator[datetime]:
-        if self.start is not None:
-            instant = max(instant, self.start - _JUST_BEFORE)
-        # Each pass through a fold is in order by itself; only together they are not.
-        passes = [self._pass(instant, fold) for fold in _FOLDS[self.on_fold]]
-        last = instant
-        for at in merge(*passes) if len(passes) > 1 else passes[0]:
-            if self.end is not None and at > self.end:
-                return
-            if at > last:
-                yield at
-                last = at
+    def _stretches(self, since: datetime, until: datetime) -> list[Stretch]:
+        begin = _second_after(self._from_start(since))
+        end = _second_after(min(until, self.end))
+        return list(stretches(self.zone, begin, end, self.on_fold)) if begin < end else []
 
-    def _pass(self, instant: datetime, fold: int) -> Iterator[datetime]:
-        """Yield the instants after `instant`, if local times that come twice count once.
+    def _fires_for_gap(self, stretch: Stretch) -> bool:
+        """Tell whether it fires as a stretch begins, for times that were jumped over alone."""
+        gap = stretch.gap
+        if gap is None or self.skips_gaps:
+            return False
+        there = self.times.count(gap.end, gap.end + SECOND)
+        return not there and self.times.count(gap.start, gap.end) > 0
+
+    def _next_in_pass(self, instant: datetime, fold: int) -> datetime | None:
+        """Return the first instant after `instant`, if local times that come twice count once.
 
         `fold` says which time: the first (0) or the second (1).
         """
@@ -113,12 +90,12 @@ class CronTimetable:
         while local is not None and (local := self.times.next_after(local)) is not None:
             before, after = offsets(local, self.zone)
             if before >= after:
-                yield instant_at(local, after if fold else before)
-                continue
+                return instant_at(local, after if fold else before)
             gap = shift_around(local, self.zone)
             if not self.skips_gaps:
-                yield gap.at
+                return gap.at
             local = max(local, gap.end - SECOND)
+        return None
 
     def _settled(self, instant: datetime, fold: int) -> datetime:
         """Return the last local time whose instant cannot lie after `instant`."""
@@ -128,3 +105,7 @@ class CronTimetable:
             return local
         shift = shift_around(local, self.zone)
         return (shift.start if fold else shift.end) - SECOND
+
+
+def _second_after(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0) + SECOND

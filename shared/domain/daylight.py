@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from shared.domain.cron_timetable import LocalTimes
+from shared.domain.cron_times import LocalTimes
 from shared.domain.durations import format_duration
 from shared.domain.local_time import SECOND, ClockShift, clock_shifts
 from shared.domain.triggers import CronTrigger, OnFold, OnGap, Trigger

@@ -15,6 +15,8 @@ _RFC_3339: Final = re.compile(
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _YEARS: Final = range(1970, 3000)
+LAST: Final = datetime(_YEARS[-1], 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+"""The end of the last year that may be written, and of every timetable."""
 
 
 def instant(value: datetime) -> datetime:

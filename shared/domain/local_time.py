@@ -5,9 +5,10 @@ twice when they are set back. Local times are naive datetimes here, instants are
 aware ones in UTC, as everywhere.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 SECOND: Final = timedelta(seconds=1)
@@ -87,16 +88,24 @@ def first_shift(zone: tzinfo, early: datetime, late: datetime) -> ClockShift:
     return ClockShift(late, before, after)
 
 
-def clock_shifts(zone: tzinfo, since: datetime, until: datetime) -> Iterator[ClockShift]:
-    """Yield the shifts of a zone after `since` and until `until`; it has no two on one day."""
-    early = since.replace(microsecond=0)
-    while early < until:
-        late = early + _DAY
-        if _offset(zone, early) != _offset(zone, late):
-            shift = first_shift(zone, early, late)
-            if since < shift.at <= until:
-                yield shift
-        early = late
+def clock_shifts(zone: tzinfo, since: datetime, until: datetime) -> list[ClockShift]:
+    """Return the shifts of a zone after `since` and until `until`, in order."""
+    if zone.utcoffset(None) is not None:
+        return []
+    years = range(since.year, until.year + 1)
+    found = (shift for year in years for shift in _shifts_of_year(zone, year))
+    return [shift for shift in found if since < shift.at <= until]
+
+
+@lru_cache(maxsize=4096)
+def _shifts_of_year(zone: tzinfo, year: int) -> tuple[ClockShift, ...]:
+    """Find the shifts after the start of a year and until its end; no zone has two on one day."""
+    first, after = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    days = [first + number * _DAY for number in range((after - first).days + 1)]
+    ends = pairwise((day, _offset(zone, day)) for day in days)
+    return tuple(
+        first_shift(zone, early, late) for (early, before), (late, later) in ends if before != later
+    )
 
 
 def _offset(zone: tzinfo, instant: datetime) -> timedelta:
