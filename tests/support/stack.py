@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -52,13 +52,14 @@ class Service:
 
     name: str
     env: Mapping[str, str]
+    command: Sequence[str] = ()
     lines: list[Json] = field(default_factory=list)
     _process: ChildProcess | None = None
 
     def start(self) -> None:
         """Start it, again if need be; the log goes on."""
         self.lines.append({"event": "test.started"})
-        command = [sys.executable, "-m", f"{self.name}_svc"]
+        command = self.command or [sys.executable, "-m", f"{self.name}_svc"]
         self._process = ChildProcess(self.name, command, self.env, sink=self._log)
         self._process.start()
 
