@@ -35,7 +35,7 @@ class CronTimetable:
             skips_gaps=trigger.on_gap is OnGap.SKIP,
             on_fold=trigger.on_fold,
             start=trigger.start_at,
-            end=LAST if trigger.end_at is None else min(trigger.end_at, LAST),
+            end=min(trigger.end_at or LAST, LAST),
         )
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -69,7 +69,7 @@ class CronTimetable:
         return instant if self.start is None else max(instant, self.start - _JUST_BEFORE)
 
     def _stretches(self, since: datetime, until: datetime) -> list[Stretch]:
-        begin = _second_after(self._from_start(since))
+        begin = _second_after(min(self._from_start(since), self.end))
         end = _second_after(min(until, self.end))
         return list(stretches(self.zone, begin, end, self.on_fold)) if begin < end else []
 

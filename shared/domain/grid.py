@@ -3,14 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.domain.instants import LAST
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A timetable (see Timetable): `first`, then every `interval`, none after `end`."""
+    """A timetable (see Timetable): `first`, then every `interval`, none after `end` or 2999."""
 
     first: datetime
     interval: timedelta
     end: datetime | None
+
+    @property
+    def _last(self) -> datetime:
+        return LAST if self.end is None else min(self.end, LAST)
 
     def first_from(self, instant: datetime) -> datetime:
         """Return the first one that is not before `instant`, wherever the grid ends."""
@@ -19,20 +25,19 @@ class Grid:
 
     def next_after(self, instant: datetime) -> datetime | None:
         """See Timetable.next_after."""
+        if instant >= self._last:
+            return None
         at = self.first + self._steps(instant) * self.interval
-        return None if self.end is not None and at > self.end else at
+        return at if at <= self._last else None
 
     def latest_until(self, instant: datetime, since: datetime) -> datetime | None:
         """See Timetable.latest_until."""
-        at = self.first + (self._steps(self._within(instant)) - 1) * self.interval
+        at = self.first + (self._steps(min(instant, self._last)) - 1) * self.interval
         return at if self.first <= at and at > since else None
 
     def count(self, since: datetime, until: datetime) -> int:
         """See Timetable.count."""
-        return max(self._steps(self._within(until)) - self._steps(self._within(since)), 0)
-
-    def _within(self, instant: datetime) -> datetime:
-        return instant if self.end is None else min(instant, self.end)
+        return max(self._steps(min(until, self._last)) - self._steps(min(since, self._last)), 0)
 
     def _steps(self, instant: datetime) -> int:
         """Count the instants that are not after `instant`."""

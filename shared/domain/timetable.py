@@ -18,7 +18,7 @@ _ANY: Final = timedelta(days=1)
 
 
 class Timetable(Protocol):
-    """The instants at which a trigger fires, in order and each once."""
+    """The instants at which a trigger fires, in order and each once, until the year 2999 ends."""
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first one after `instant`, or None if there is none any more."""

@@ -5,16 +5,34 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from shared.contracts.schedules import PreviewView, preview_view
+from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.identity import DEFAULT_TENANT
-from shared.domain.instants import instant
+from shared.domain.instants import parse_instant
 from workflows_svc.api.problems import STORED, responses
 from workflows_svc.api.requests import known_parameters
 from workflows_svc.api.services import Wired
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], responses=STORED)
+
+
+async def instant_from(
+    text: Annotated[
+        str | None,
+        Query(
+            alias="from",
+            description="List those after this instant; by default, after now. "
+            "Instants before now are not listed: see the executions.",
+            json_schema_extra={"format": "date-time"},
+        ),
+    ] = None,
+) -> datetime | None:
+    """Return what was asked for. Raises InvalidInput for what is no instant."""
+    try:
+        return None if text is None else parse_instant(text)
+    except ValueError as error:
+        raise InvalidInput([FieldProblem("query/from", str(error))]) from error
 
 
 @router.get(
@@ -26,13 +44,12 @@ router = APIRouter(prefix="/workflows", tags=["workflows"], responses=STORED)
 async def preview(
     workflow_id: str,
     wired: Wired,
-    since: Annotated[
-        AwareDatetime | None,
-        Query(alias="from", description="List those after this instant; by default, after now."),
-    ] = None,
+    since: Annotated[datetime | None, Depends(instant_from)],
     count: Annotated[int, Query(ge=1, le=1000, description="How many to return at most.")] = 10,
 ) -> PreviewView:
-    """Return when the trigger fires, computed as the scheduler does; fewer if it ends before."""
-    asked: datetime | None = None if since is None else instant(since)
-    workflow, instants = await wired.preview.instants(DEFAULT_TENANT, workflow_id, asked, count)
+    """Return when the trigger fires, computed as the scheduler does; fewer if it ends before.
+
+    Nothing is due any more after the year 2999.
+    """
+    workflow, instants = await wired.preview.instants(DEFAULT_TENANT, workflow_id, since, count)
     return preview_view(workflow, instants)

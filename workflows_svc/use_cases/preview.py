@@ -24,10 +24,12 @@ class PreviewSchedules:
     ) -> tuple[Workflow, list[datetime]]:
         """Return a workflow and its next instants after `since` (by default, now).
 
-        Raises NotFound.
+        What lies before now is history: its executions tell it, and a trigger that is
+        new may never have had these instants. Raises NotFound.
         """
         workflow = await self.define.get(tenant, workflow_id)
-        following = instants_after(workflow, since or self.clock.now())
+        now = self.clock.now()
+        following = instants_after(workflow, max(since or now, now))
         return workflow, list(islice(following, count))
 
     def warnings(self, definition: WorkflowDefinition) -> list[DaylightWarning]:

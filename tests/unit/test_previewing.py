@@ -1,0 +1,146 @@
+"""Asking for the instants to come, at the edges of time and of what can be read."""
+
+from datetime import timedelta
+from http import HTTPStatus
+from time import process_time
+from types import SimpleNamespace
+from typing import Any, Final
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from shared.adapters.cel.language import CelLanguage
+from shared.adapters.json_schema.validator import JsonSchemaValidator
+from shared.adapters.memory.clock import ManualClock
+from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.workflows import MemoryWorkflows
+from shared.domain.identity import DEFAULT_TENANT
+from shared.domain.instants import parse_instant
+from shared.domain.outcomes import Timing
+from shared.runtime.health import Health
+from tests.support.builders import CATALOGUE
+from workflows_svc.app import create_app
+from workflows_svc.use_cases.definitions import DefineWorkflows
+from workflows_svc.use_cases.preview import PreviewSchedules
+
+Json = dict[str, Any]
+CREATED: Final = parse_instant("2026-02-28T12:00:10Z")
+SINCE: Final = timedelta(hours=24, seconds=-10)
+ENOUGH: Final = 5.0
+"""Seconds of computing that no slow machine needs."""
+
+
+class Api:
+    """The API over workflows in memory."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(CREATED)
+        self.define = DefineWorkflows(
+            MemoryWorkflows(),
+            MemoryExecutions(),
+            CATALOGUE,
+            JsonSchemaValidator(),
+            self.clock,
+            Timing(),
+            lambda _: None,
+            CelLanguage(),
+        )
+        app = create_app(Health(), CollectorRegistry(), CATALOGUE, 10_000)
+        app.state.services = SimpleNamespace(preview=PreviewSchedules(self.define, self.clock))
+        transport = httpx.ASGITransport(app)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://api")
+
+    async def create(self, **trigger: Any) -> None:
+        """Define the workflow `w`, and let a day pass until noon of the first of March."""
+        log = {"type": "log", "message": "hi"}
+        document: Json = {"workflowId": "w", "trigger": trigger, "actions": [log]}
+        await self.define.create(DEFAULT_TENANT, document)
+        await self.clock.advance(SINCE)
+
+    async def preview(self, **asked: Any) -> httpx.Response:
+        """Ask for instants."""
+        return await self.client.get("/workflows/w/preview", params=asked)
+
+    async def instants(self, **asked: Any) -> list[str]:
+        """Return the instants there are."""
+        answer = await self.preview(**asked)
+        assert answer.status_code == HTTPStatus.OK, answer.text
+        return [item["at"].removesuffix(":00.000Z") for item in answer.json()["items"]]
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+async def test_the_instants_after_one_to_come_are_listed(api: Api) -> None:
+    await api.create(type="cron", schedule="@hourly")
+    assert await api.instants(count=2) == ["2026-03-01T13:00", "2026-03-01T14:00"]
+    later = await api.instants(**{"from": "2026-03-02T01:00:00+01:00", "count": 1})
+    assert later == ["2026-03-02T01:00"]
+
+
+@pytest.mark.parametrize(
+    ("since", "said"),
+    [
+        ("9999-12-31T23:59:00Z", "expected a year from 1970 to 2999"),
+        ("0001-01-01T00:00:00+14:00", "expected a year from 1970 to 2999"),
+        ("3000-01-01T00:00:00Z", "expected a year from 1970 to 2999"),
+        ("1800000000", "expected a date and a time with its offset from UTC"),
+        ("2026-03-02T01:00:00", "expected a date and a time with its offset from UTC"),
+        ("2026-02-30T01:00:00Z", "which is no instant"),
+    ],
+)
+async def test_what_is_no_instant_is_refused_with_its_place(
+    api: Api, since: str, said: str
+) -> None:
+    await api.create(type="cron", schedule="@hourly")
+    answer = await api.preview(**{"from": since})
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "query/from"
+    assert error["detail"].startswith(f"is '{since}'")
+    assert said in error["detail"]
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        {"type": "cron", "schedule": "@hourly"},
+        {"type": "cron", "schedule": "30 2 * 3 0L", "timezone": "Europe/Berlin", "onGap": "skip"},
+        {"type": "cron", "schedule": "* * * * *", "timezone": "Pacific/Kiritimati"},
+        {"type": "periodic", "interval": "8760h"},
+        {"type": "periodic", "interval": "8760h", "phase": "1h"},
+        {"type": "periodic", "interval": "1s", "startAt": "2999-12-31T23:59:59-14:00"},
+    ],
+)
+async def test_time_ends_with_the_year_2999(api: Api, trigger: Json) -> None:
+    await api.create(**trigger)
+    assert await api.instants(**{"from": "2999-12-31T23:59:59Z", "count": 1000}) == []
+    assert await api.instants(**{"from": "2999-12-31T23:59:59-14:00"}) == []
+
+
+async def test_the_rarest_of_days_are_found_until_the_end_of_time(api: Api) -> None:
+    schedule = [f"{minute} 0 29 2 */{7 + minute}" for minute in range(10)]
+    await api.create(type="cron", schedule=schedule)
+    began = process_time()
+    found = await api.instants(count=1000)
+    assert (found[0], found[-1]) == ("2032-02-29T00:00", "2984-02-29T00:09")
+    assert process_time() - began < ENOUGH
+
+
+@pytest.mark.parametrize(
+    ("trigger", "following"),
+    [
+        ({"type": "periodic", "interval": "50s"}, ["2026-03-01T12:00:10.000Z", "2026-03-01T12:01"]),
+        ({"type": "cron", "schedule": "@daily"}, ["2026-03-02T00:00", "2026-03-03T00:00"]),
+        ({"type": "periodic", "interval": "50s", "endAt": "2026-03-01T11:59:59Z"}, []),
+        ({"type": "once", "at": "2026-03-01T11:00:00Z"}, []),
+    ],
+)
+async def test_no_instants_before_now_are_listed(
+    api: Api, trigger: Json, following: list[str]
+) -> None:
+    await api.create(**trigger)
+    assert await api.instants(**{"from": "1980-01-01T00:00:00Z", "count": 2}) == following
