@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -115,6 +116,7 @@ def _meetings(trigger: CronTrigger, since: datetime, until: datetime) -> Iterato
             yield meeting
 
 
+@lru_cache(maxsize=1024)
 def _meeting(times: LocalTimes, shift: ClockShift) -> _Meeting | None:
     first = times.next_after(shift.start - SECOND)
     if first is None or first >= shift.end:
