@@ -10,7 +10,6 @@ count as one.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
@@ -31,22 +30,11 @@ _TIMES: Final = {
 }
 
 
-class ClockChange(StrEnum):
-    """Whether local times are missing or come twice."""
-
-    GAP = "gap"
-    FOLD = "fold"
-
-
 @dataclass(frozen=True, slots=True)
 class DaylightWarning:
     """Local times of a schedule that a zone lacks, or has twice, on some dates."""
 
-    change: ClockChange
-    timezone: str
-    times: str
     dates: tuple[date, ...]
-    outcome: str
     message: str
 
 
@@ -85,22 +73,15 @@ def warnings_of(trigger: Trigger, now: datetime, years: int = 3) -> list[Dayligh
     """Return what setting the clocks means for a trigger during some years from `now` on."""
     if not isinstance(trigger, CronTrigger):
         return []
-    alike: dict[tuple[ClockChange, str, str, str], list[date]] = {}
+    alike: dict[tuple[str, str], list[date]] = {}
     for meeting in _meetings(trigger, now, now + years * _YEAR):
-        kind = ClockChange.GAP if meeting.shift.is_gap else ClockChange.FOLD
-        times, fact = _fact(meeting)
-        key = (kind, times, fact, _outcome(meeting, trigger))
-        alike.setdefault(key, []).append(meeting.within[0].date())
+        said = _fact(meeting), _outcome(meeting, trigger)
+        alike.setdefault(said, []).append(meeting.within[0].date())
     return [
         DaylightWarning(
-            change=kind,
-            timezone=trigger.timezone,
-            times=times,
-            dates=tuple(dates),
-            outcome=outcome,
-            message=f"{times} {fact} in {trigger.timezone} on {_enumerated(dates)}; {outcome}",
+            tuple(dates), f"{fact} in {trigger.timezone} on {_enumerated(dates)}; {outcome}"
         )
-        for (kind, times, fact, outcome), dates in alike.items()
+        for (fact, outcome), dates in alike.items()
     ]
 
 
@@ -142,7 +123,7 @@ def _run(times: LocalTimes, begin: datetime, end: datetime) -> Iterator[datetime
         local = times.next_after(local.replace(second=59)) if local < end else None
 
 
-def _fact(meeting: _Meeting) -> tuple[str, str]:
+def _fact(meeting: _Meeting) -> str:
     first, last = _clock(meeting.within[0]), _clock(meeting.within[-1])
     many = len(meeting.within) > 1
     joint = " and " if len(meeting.within) == _TWICE else " to "
@@ -150,7 +131,7 @@ def _fact(meeting: _Meeting) -> tuple[str, str]:
         fact = "do not exist" if many else "does not exist"
     else:
         fact = "come twice" if many else "comes twice"
-    return (f"{first}{joint}{last}" if many else first), fact
+    return f"{first}{joint}{last} {fact}" if many else f"{first} {fact}"
 
 
 def _outcome(meeting: _Meeting, trigger: CronTrigger) -> str:
