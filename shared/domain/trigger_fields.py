@@ -106,10 +106,12 @@ CalendarDates = Annotated[
 ]
 """A pydantic field type for days of the calendar: each once, in order."""
 
-StartAt = Annotated[Instant | None, Field(description="The first instant at which it may fire.")]
+StartAt = Annotated[Instant | None, Field(description="It does not fire before this instant.")]
+"""A pydantic field type for the instant before which a trigger does not fire."""
+
 EndAt = Annotated[
     Instant | None,
     AfterValidator(_not_before_start),
-    Field(description="The last instant at which it may fire."),
+    Field(description="It does not fire after this instant."),
 ]
 """A pydantic field type for the end of what `start_at`, an earlier field, begins."""

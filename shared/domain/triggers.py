@@ -52,7 +52,10 @@ class PeriodicTrigger(BaseModel):
     interval: Interval
     start_at: Annotated[
         StartAt,
-        Field(description="The first instant; without a phase, the intervals count from it."),
+        Field(
+            description="It does not fire before this instant; without a phase, the intervals "
+            "count from it."
+        ),
     ] = None
     end_at: EndAt = None
     phase: Annotated[
