@@ -16,6 +16,7 @@ from tests.support.builders import NOW
 
 TRIGGERS: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)
 DAY: Final = timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
 MS: Final = timedelta(milliseconds=1)
 ENOUGH: Final = 5.0
 """Seconds of computing that no slow machine needs; a walk takes minutes."""
@@ -113,6 +114,19 @@ def test_a_span_of_years_has_as_many_instants_as_a_walk_finds(
         endAt=start + limits[1] * DAY,
     )
     _expect_the_walk(timetable, since, since + days * DAY)
+
+
+@pytest.mark.parametrize("on_fold", OnFold)
+@pytest.mark.parametrize("on_gap", OnGap)
+@pytest.mark.parametrize("change", ["2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"])
+def test_a_span_may_begin_and_end_anywhere_around_a_change(
+    change: str, on_gap: OnGap, on_fold: OnFold
+) -> None:
+    timetable = _cron(["*/25 2 * * *"], timezone="Europe/Berlin", onGap=on_gap, onFold=on_fold)
+    hours = [datetime.fromisoformat(change) + half * HOUR / 2 for half in range(-5, 6)]
+    for since in hours:
+        for until in hours:
+            _expect_the_walk(timetable, since, until)
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin"])
