@@ -11,8 +11,8 @@ from shared.contracts.cloudevents import Instant
 from shared.contracts.schedules import WarningView, warning_view
 from shared.contracts.views import View
 from shared.domain.catalogue import normalised
-from shared.domain.daylight import DaylightWarning
 from shared.domain.execution import Execution
+from shared.domain.schedule_warnings import ScheduleWarning
 from shared.domain.secrets import redact_headers
 from shared.domain.workflow import Workflow, trigger_status
 from shared.ports.dead_letters import DeadLetter
@@ -92,7 +92,7 @@ class DeadLetterView(View):
 
 
 def workflow_view(
-    workflow: Workflow, active: Execution | None, warnings: Sequence[DaylightWarning] = ()
+    workflow: Workflow, active: Execution | None, warnings: Sequence[ScheduleWarning] = ()
 ) -> WorkflowView:
     """Show a workflow; credentials written into its headers are redacted."""
     definition: dict[str, Any] = normalised(workflow.definition)

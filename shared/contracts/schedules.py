@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.contracts.cloudevents import Instant
 from shared.contracts.views import View
-from shared.domain.daylight import DaylightWarning
+from shared.domain.schedule_warnings import ScheduleWarning
 from shared.domain.trigger_fields import UTC_ZONE
 from shared.domain.triggers import CronTrigger
 from shared.domain.workflow import Workflow
@@ -21,8 +21,8 @@ class WarningView(View):
     pointer: Annotated[str, Field(description="The place in the definition, as a JSON pointer.")]
     detail: str
     dates: Annotated[
-        list[date], Field(description="The calendar dates concerned, in the trigger's zone.")
-    ]
+        list[date] | None, Field(description="The calendar dates concerned, in the trigger's zone.")
+    ] = None
 
 
 class PreviewItem(View):
@@ -45,10 +45,10 @@ class PreviewView(View):
     items: list[PreviewItem]
 
 
-def warning_view(warning: DaylightWarning) -> WarningView:
+def warning_view(warning: ScheduleWarning) -> WarningView:
     """Show a warning about a trigger."""
     return WarningView(
-        pointer="/trigger/schedule", detail=warning.message, dates=list(warning.dates)
+        pointer=warning.pointer, detail=warning.message, dates=list(warning.dates) or None
     )
 
 

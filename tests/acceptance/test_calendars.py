@@ -86,6 +86,14 @@ async def test_a_night_without_half_past_two_is_previewed(stack: Stack) -> None:
     assert found["items"][1]["at"] == "2027-03-28T01:00:00.000Z"
 
 
+async def test_a_trigger_that_comes_too_late_is_accepted_with_a_warning(stack: Stack) -> None:
+    created = await stack.create(scheduled("too-late", type="once", at="2020-01-01T00:00:00Z"))
+    (warning,) = created["warnings"]
+    assert warning["pointer"] == "/trigger"
+    assert "has no instant to come" in warning["detail"]
+    assert "nextRunAt" not in created["trigger"]
+
+
 async def test_the_command_line_warns_and_looks_ahead(
     stack: Stack,
 ) -> None:

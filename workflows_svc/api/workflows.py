@@ -163,7 +163,7 @@ async def _shown(wired: Services, workflow_id: str, response: Response) -> Workf
     workflow = await wired.define.get(DEFAULT_TENANT, workflow_id)
     response.headers["ETag"] = f'"{workflow.version}"'
     state = await wired.queries.state_of(workflow)
-    return workflow_view(state.workflow, state.active, wired.preview.warnings(workflow.definition))
+    return workflow_view(state.workflow, state.active, wired.preview.warnings(workflow))
 
 
 def _enabled(body: JsonValue) -> bool:

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from shared.domain.daylight import DaylightWarning, warnings_of
-from shared.domain.definition import WorkflowDefinition
-from shared.domain.triggers import ForeignTrigger
+from shared.domain.schedule_warnings import ScheduleWarning, schedule_warnings
 from shared.domain.workflow import Workflow, instants_after
 from shared.ports.clock import Clock
 from workflows_svc.use_cases.definitions import DefineWorkflows
@@ -32,9 +30,6 @@ class PreviewSchedules:
         following = instants_after(workflow, max(since or now, now))
         return workflow, list(islice(following, count))
 
-    def warnings(self, definition: WorkflowDefinition) -> list[DaylightWarning]:
-        """Return what the author of a definition should know about its trigger."""
-        trigger = definition.trigger
-        if isinstance(trigger, ForeignTrigger):
-            return []
-        return warnings_of(trigger, self.clock.now())
+    def warnings(self, workflow: Workflow) -> list[ScheduleWarning]:
+        """Return what the author of a workflow should know about its trigger."""
+        return schedule_warnings(workflow, self.clock.now())
