@@ -61,7 +61,7 @@ async def test_get_shows_one_workflow(stack: Stack, workflows: CommandLine, name
     created = await stack.create(periodic(name, "2h", log_action("some message")))
     shown = (await workflows("get", name)).out
     assert f"Workflow {name} (version 1)" in shown
-    assert "periodic every 2h, idle" in shown
+    assert "periodic 2h, idle" in shown
     assert "some message" in shown
     assert (await workflows("get", name, "--json")).json == created
     unknown = await workflows("get", f"{name}-unknown", code=Exit.NOT_FOUND)

@@ -65,7 +65,7 @@ async def _exercised(stack: Stack, workflows: CommandLine, definition: Json) -> 
 
 
 def _adapted(value: Any, stack: Stack, destination: Destination) -> Any:
-    """Shorten the interval, and lead each URL to this platform or to the local destination."""
+    """Shorten each wait, and lead each URL to this platform or to the local destination."""
     if isinstance(value, list):
         return [_adapted(item, stack, destination) for item in value]
     if not isinstance(value, dict):
@@ -73,6 +73,8 @@ def _adapted(value: Any, stack: Stack, destination: Destination) -> Any:
     adapted = {key: _adapted(item, stack, destination) for key, item in value.items()}
     if "interval" in adapted:
         adapted["interval"] = "1s"
+    if "schedule" in adapted:
+        adapted["schedule"] = "* * * * * *"
     if value.get("type") == "delay":
         adapted["duration"] = "1s"
     if "url" in adapted:
@@ -87,9 +89,9 @@ def test_an_example_is_named_like_its_file(path: Path) -> None:
     assert _read(path)["workflowId"] == path.stem
 
 
-def test_there_are_examples_of_both_kinds_of_trigger_and_of_action() -> None:
+def test_there_are_examples_of_the_kinds_of_trigger_and_of_action() -> None:
     definitions = [_read(path) for path in EXAMPLES]
-    assert {d["trigger"]["type"] for d in definitions} >= {"manual", "periodic"}
+    assert {d["trigger"]["type"] for d in definitions} >= {"manual", "periodic", "cron"}
     assert {a["type"] for d in definitions for a in d["actions"]} >= {"log", "http-request"}
 
 
