@@ -2,12 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
 
 from shared.adapters.kafka.batches import send_keyed
 from shared.adapters.kafka.errors import translated
@@ -26,6 +33,15 @@ log = structlog.get_logger(__name__)
 
 _RECONNECT = timedelta(milliseconds=500)
 _BATCH_BYTES = 2**18
+_REFUSED_FOR_GOOD = (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
+"""What a broker says to all that an idempotent producer sends once its numbering is broken."""
+
 _Message = tuple[bytes | None, bytes]
 
 
@@ -45,6 +61,7 @@ class KafkaPublisher:
         self._keeper = TopicKeeper(settings)
         self._producer: AIOKafkaProducer | None = None
         self._trouble: str | None = "not connected yet"
+        self._stopping: set[asyncio.Task[None]] = set()
 
     @property
     def trouble(self) -> str | None:
@@ -72,9 +89,8 @@ class KafkaPublisher:
         producer, self._producer = self._producer, None
         self._trouble = "closed"
         if producer is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.request_timeout.total_seconds()):
-                    await producer.stop()
+            await self._stop(producer)
+        await asyncio.gather(*self._stopping)
         await self._keeper.close()
 
     async def publish(self, requests: Sequence[ExecutionRequest], *, spread: bool = False) -> None:
@@ -100,7 +116,8 @@ class KafkaPublisher:
     async def publish_events(self, events: Sequence[LifecycleEvent]) -> None:
         """See EventPublisher.publish_events."""
         messages = [(event.execution.workflow_id.encode(), encode_event(event)) for event in events]
-        await send_keyed(self._connected(), self._topics.events, messages)
+        with self._sending() as producer:
+            await send_keyed(producer, self._topics.events, messages)
 
     async def dead_letter(self, record: Record, reason: str) -> None:
         """See RecordPublisher.dead_letter."""
@@ -111,8 +128,7 @@ class KafkaPublisher:
             ("offset", str(record.offset).encode()),
             ("timestamp", format_instant(record.timestamp).encode()),
         ]
-        producer = self._connected()
-        with translated():
+        with self._sending() as producer:
             await producer.send_and_wait(
                 self._topics.dead_letters, record.value, key=record.key, headers=headers
             )
@@ -122,10 +138,34 @@ class KafkaPublisher:
         await self._send(record.topic, [(record.key, record.value)])
 
     async def _send(self, topic: str, messages: Sequence[_Message]) -> None:
-        producer = self._connected()
-        with translated():
+        with self._sending() as producer:
             sent = [await producer.send(topic, value, key=key) for key, value in messages]
             await asyncio.gather(*sent)
+
+    @contextmanager
+    def _sending(self) -> Iterator[AIOKafkaProducer]:
+        """Surround sending; replace a producer from which the broker takes nothing any more.
+
+        An idempotent producer numbers its batches. Once one was given up, after a timeout
+        say, the broker refuses every later one as out of order, for good.
+        """
+        producer = self._connected()
+        try:
+            with translated():
+                yield producer
+        except Unavailable as error:
+            if isinstance(error.__cause__, _REFUSED_FOR_GOOD) and producer is self._producer:
+                log.warning("kafka.producer_replaced", reason=error.reason)
+                self._producer, self._trouble = None, error.reason
+                stopping = asyncio.create_task(self._stop(producer))
+                self._stopping.add(stopping)
+                stopping.add_done_callback(self._stopping.discard)
+            raise
+
+    async def _stop(self, producer: AIOKafkaProducer) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.request_timeout.total_seconds()):
+                await producer.stop()
 
     def _connected(self) -> AIOKafkaProducer:
         if self._producer is None or self._trouble is not None:
