@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -18,6 +20,9 @@ LineSink = Callable[[str, str], None]
 """Called with the name of a process and one line it printed."""
 
 _PR_SET_PDEATHSIG: Final = 1
+_SERVER_PORTS: Final = (20_000, 32_000)
+_CHANCE: Final = random.SystemRandom()
+"""Not seeded, so that processes side by side try different ports."""
 
 
 @dataclass(slots=True)
@@ -114,11 +119,16 @@ def check_port(port: int, owner: str, setting: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing listened on a moment ago.
+
+    It lies below those that systems give to outgoing connections, one of which could
+    take it before a server that is slow to start does.
+    """
+    while True:
+        port = _CHANCE.randrange(*_SERVER_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _die_with_parent() -> None:
