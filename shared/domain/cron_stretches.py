@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from shared.domain.local_time import ClockShift, clock_shifts, local_at
+from shared.domain.local_time import ClockShift, clock_shifts, offset_at
 from shared.domain.triggers import OnFold
 
 _REACH: Final = timedelta(days=2)
@@ -45,15 +45,10 @@ def stretches(zone: tzinfo, begin: datetime, end: datetime, on_fold: OnFold) -> 
 
 
 def _whole(zone: tzinfo, begin: datetime, end: datetime, on_fold: OnFold) -> Iterator[Stretch]:
-    at, offset, gap = begin, _offset(zone, begin), None
+    at, offset, gap = begin, offset_at(begin, zone), None
     for shift in clock_shifts(zone, begin, end):
         twice = timedelta() if shift.is_gap else shift.length
         yield Stretch(at, shift.at - twice * (on_fold is OnFold.SECOND), offset, gap)
         at = shift.at + twice * (on_fold is OnFold.FIRST)
         offset, gap = shift.after, shift if shift.is_gap else None
     yield Stretch(at, end, offset, gap)
-
-
-def _offset(zone: tzinfo, instant: datetime) -> timedelta:
-    local, _ = local_at(instant, zone)
-    return local - instant.replace(tzinfo=None)

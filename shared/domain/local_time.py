@@ -69,6 +69,11 @@ def local_at(instant: datetime, zone: tzinfo) -> tuple[datetime, int]:
     return local.replace(tzinfo=None, fold=0), local.fold
 
 
+def offset_at(instant: datetime, zone: tzinfo) -> timedelta:
+    """Return how far the clocks of a zone are ahead of UTC at an instant."""
+    return instant.astimezone(zone).replace(tzinfo=UTC) - instant
+
+
 def shift_around(local: datetime, zone: tzinfo) -> ClockShift:
     """Return the shift that makes a local time missing or double."""
     before, after = offsets(local, zone)
@@ -78,10 +83,10 @@ def shift_around(local: datetime, zone: tzinfo) -> ClockShift:
 
 def first_shift(zone: tzinfo, early: datetime, late: datetime) -> ClockShift:
     """Return the one shift of a zone after `early` and until `late`, both in whole seconds."""
-    before, after = _offset(zone, early), _offset(zone, late)
+    before, after = offset_at(early, zone), offset_at(late, zone)
     while late - early > SECOND:
         middle = early + (late - early) // (2 * SECOND) * SECOND
-        if _offset(zone, middle) == before:
+        if offset_at(middle, zone) == before:
             early = middle
         else:
             late = middle
@@ -102,11 +107,7 @@ def _shifts_of_year(zone: tzinfo, year: int) -> tuple[ClockShift, ...]:
     """Find the shifts after the start of a year and until its end; no zone has two on one day."""
     first, after = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     days = [first + number * _DAY for number in range((after - first).days + 1)]
-    ends = pairwise((day, _offset(zone, day)) for day in days)
+    ends = pairwise((day, offset_at(day, zone)) for day in days)
     return tuple(
         first_shift(zone, early, late) for (early, before), (late, later) in ends if before != later
     )
-
-
-def _offset(zone: tzinfo, instant: datetime) -> timedelta:
-    return instant.astimezone(zone).replace(tzinfo=UTC) - instant
