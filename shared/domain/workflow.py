@@ -81,8 +81,13 @@ class DueWorkflow:
 
     @property
     def timetable(self) -> Timetable:
-        """When it fires. Raises ValueError for a trigger that never does by itself."""
-        timetable = timetable_from(self.trigger, self.next_run_at)
+        """When it fires: plain intervals count from the next instant.
+
+        Raises ValueError for a trigger that never fires by itself.
+        """
+        trigger = self.trigger
+        step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
+        timetable = timetable_of(trigger, self.next_run_at - step)
         if timetable is None:
             raise ValueError(f"a trigger of type '{self.trigger.type}' is never due")
         return timetable
@@ -104,26 +109,20 @@ def due_workflow(workflow: Workflow) -> DueWorkflow | None:
     )
 
 
-def timetable_from(trigger: Trigger | ForeignTrigger, next_run_at: datetime) -> Timetable | None:
-    """Return when a trigger fires, given one of its instants: plain intervals count from that."""
-    interval = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
-    return _timetable(trigger, next_run_at - interval)
-
-
 def first_run_at(trigger: Trigger | ForeignTrigger, now: datetime) -> datetime | None:
     """Return when a workflow created at `now` is due first, or None if it never is."""
-    timetable = _timetable(trigger, now)
+    timetable = None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, now)
     return timetable.next_after(now) if timetable else None
 
 
 def instants_after(workflow: Workflow, since: datetime) -> Iterator[datetime]:
     """Yield the instants of a workflow after `since`, switched on or not."""
-    trigger, known = workflow.definition.trigger, workflow.next_run_at
-    timetable = (
-        timetable_from(trigger, known) if known else _timetable(trigger, workflow.created_at)
-    )
-    at = timetable.next_after(since) if timetable else None
-    while timetable and at:
+    due = due_workflow(workflow)
+    if due is None:
+        return
+    timetable = due.timetable
+    at = timetable.next_after(since)
+    while at is not None:
         yield at
         at = timetable.next_after(at)
 
@@ -155,16 +154,15 @@ def redefine(
     )
 
 
-def moves(before: Workflow, after: Workflow) -> bool:
+def reschedules(before: Workflow, after: Workflow) -> bool:
     """Tell whether a change decides the next instant anew, even if it comes out the same."""
     changed = after.definition.trigger != before.definition.trigger
     return changed or after.next_run_at != before.next_run_at
 
 
-def superseded(workflow: Workflow, definition: WorkflowDefinition, now: datetime) -> Missed | None:
+def superseded(due: DueWorkflow, trigger: Trigger | ForeignTrigger, now: datetime) -> Missed | None:
     """Return the instants up to `now` that nobody dealt with and a new trigger does away with."""
-    due = due_workflow(workflow)
-    if due is None or definition.trigger == workflow.definition.trigger:
+    if trigger == due.trigger:
         return None
     plan = resume_plan(due.timetable, due.next_run_at, now)
     return plan[0] if plan else None
@@ -193,7 +191,3 @@ def trigger_status(active: Execution | None) -> TriggerStatus:
     if active is None:
         return TriggerStatus.IDLE
     return TriggerStatus.PENDING if active.status is Status.PENDING else TriggerStatus.BUSY
-
-
-def _timetable(trigger: Trigger | ForeignTrigger, created_at: datetime) -> Timetable | None:
-    return None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, created_at)

@@ -161,8 +161,8 @@ class DefineWorkflows:
         self, current: Workflow, definition: WorkflowDefinition, now: datetime
     ) -> None:
         """Record the overdue instants of a trigger that is about to be replaced."""
-        missed = workflows.superseded(current, definition, now)
         due = workflows.due_workflow(current)
+        missed = workflows.superseded(due, definition.trigger, now) if due else None
         if missed and due:
             reason = SkipReason.SUPERSEDED if current.enabled else SkipReason.DISABLED
             await self._record_missed(due, missed, reason, now)

@@ -7,7 +7,7 @@ from datetime import datetime
 from shared.domain.catalogue import definition_text
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.identity import workflow_key
-from shared.domain.workflow import DueWorkflow, Workflow, due_workflow, moves
+from shared.domain.workflow import DueWorkflow, Workflow, due_workflow, reschedules
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 
@@ -43,7 +43,7 @@ class MemoryWorkflows:
         stored = self._by_key.get(before.key)
         if stored is None or _guard(stored) != _guard(before):
             return False
-        if not moves(before, after):
+        if not reschedules(before, after):
             after = replace(after, next_run_at=stored.next_run_at)
         elif after.version == before.version and stored.next_run_at != before.next_run_at:
             return False

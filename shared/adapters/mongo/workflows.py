@@ -20,7 +20,7 @@ from shared.domain.definition import WorkflowDefinition
 from shared.domain.durations import parse_duration
 from shared.domain.identity import version_key, workflow_key
 from shared.domain.triggers import Trigger
-from shared.domain.workflow import DueWorkflow, Workflow, moves
+from shared.domain.workflow import DueWorkflow, Workflow, reschedules
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ class MongoWorkflows:
             "enabled": before.enabled,
             "deletedAt": before.deleted_at,
         }
-        moved = moves(before, after)
+        moved = reschedules(before, after)
         if moved and after.version == before.version:
             condition["trigger.nextRunAt"] = before.next_run_at
         sets, unsets = _changes(after, moved=moved)
