@@ -79,6 +79,23 @@ def local_time(instant: str | None) -> str:
     return datetime.fromisoformat(instant).astimezone().strftime(_LOCAL_TIME)
 
 
+def trigger_text(trigger: Json) -> str:
+    """Return a trigger in a few words."""
+    if "interval" in trigger:
+        return f"{trigger['type']} {trigger['interval']}"
+    if "schedule" in trigger:
+        given = trigger["schedule"]
+        expressions = given if isinstance(given, str) else ", ".join(given)
+        return f"{trigger['type']} {expressions} ({trigger.get('timezone', 'UTC')})"
+    return f"{trigger['type']} {local_time(trigger['at'])}" if "at" in trigger else trigger["type"]
+
+
+def show_warnings(warnings: list[Json]) -> None:
+    """Say what the author of a definition should know."""
+    for warning in warnings:
+        say(f"  warning: {warning['pointer']}: {warning['detail']}")
+
+
 def milliseconds(value: int | None) -> str:
     """Return a length in milliseconds so that it reads well."""
     if value is None:

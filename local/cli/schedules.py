@@ -1,16 +1,16 @@
-"""Commands and words about when workflows run."""
+"""The command that shows when workflows run."""
 
 from typing import Annotated
 
 import typer
 
-from local.cli.client import resource
 from local.cli.options import AsJson, api
-from local.cli.output import Json, local_time, print_json, say, table
+from local.cli.output import local_time, print_json, say, table
+from local.cli.workflows import WorkflowId, workflow_path
 
 
 def preview(
-    workflow: Annotated[str, typer.Argument(help="The id of a workflow.", metavar="WORKFLOW")],
+    workflow: WorkflowId,
     since: Annotated[
         str | None,
         typer.Option("--from", help="An instant, such as 2027-03-28T00:00:00Z; by default, now."),
@@ -22,7 +22,7 @@ def preview(
 ) -> None:
     """Show when a workflow is due next."""
     asked = {"count": count} | ({} if since is None else {"from": since})
-    found = api().get(f"{resource('workflows', workflow, 'WORKFLOW')}/preview", asked)
+    found = api().get(f"{workflow_path(workflow)}/preview", asked)
     if as_json:
         print_json(found)
         return
@@ -33,20 +33,3 @@ def preview(
     )
     if not found["enabled"]:
         say(f"'{workflow}' is disabled: none of them fires until 'workflows enable {workflow}'.")
-
-
-def trigger_text(trigger: Json) -> str:
-    """Return a trigger in a few words."""
-    if "interval" in trigger:
-        return f"{trigger['type']} {trigger['interval']}"
-    if "schedule" in trigger:
-        given = trigger["schedule"]
-        expressions = given if isinstance(given, str) else ", ".join(given)
-        return f"{trigger['type']} {expressions} ({trigger.get('timezone', 'UTC')})"
-    return f"{trigger['type']} {local_time(trigger['at'])}" if "at" in trigger else trigger["type"]
-
-
-def show_warnings(warnings: list[Json]) -> None:
-    """Say what the author of a definition should know."""
-    for warning in warnings:
-        say(f"  warning: {warning['pointer']}: {warning['detail']}")

@@ -14,8 +14,16 @@ from local.cli.documents import Definition, read_definitions, read_json
 from local.cli.errors import CommandError, Exit
 from local.cli.executions import wait_for_end
 from local.cli.options import AsJson, Input, Limit, Timeout, Wait, api
-from local.cli.output import Json, local_time, print_json, say, status_text, table
-from local.cli.schedules import show_warnings, trigger_text
+from local.cli.output import (
+    Json,
+    local_time,
+    print_json,
+    say,
+    show_warnings,
+    status_text,
+    table,
+    trigger_text,
+)
 
 Files = Annotated[
     list[Path] | None,
@@ -78,7 +86,7 @@ def list_(
 
 def get(workflow: WorkflowId, as_json: AsJson = False) -> None:
     """Show a workflow."""
-    found = api().get(_path(workflow))
+    found = api().get(workflow_path(workflow))
     if as_json:
         print_json(found)
         return
@@ -107,7 +115,7 @@ def trigger(
     _check_key(idempotency_key)
     client = api()
     content = None if given is None else read_json("--input", given)
-    accepted = client.post(f"{_path(workflow)}/trigger", content, key=idempotency_key)
+    accepted = client.post(f"{workflow_path(workflow)}/trigger", content, key=idempotency_key)
     if wait:
         wait_for_end(client, accepted["executionId"], timeout, as_json=as_json)
     elif as_json:
@@ -134,7 +142,7 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Remove a workflow; its history stays."""
-    api().delete(_path(workflow), {"cancel": "true"} if cancel else None)
+    api().delete(workflow_path(workflow), {"cancel": "true"} if cancel else None)
     if as_json:
         print_json({"workflowId": workflow, "change": "deleted"})
     else:
@@ -164,7 +172,7 @@ def _apply_one(client: Api, definition: Any) -> Json:
         if error.code is not Exit.REFUSED:
             raise
         workflow_id = definition["workflowId"]
-        workflow = client.put(_path(workflow_id), definition)
+        workflow = client.put(workflow_path(workflow_id), definition)
         return _changed(workflow, "updated")
     return _changed(workflow, "created" if created else "unchanged")
 
@@ -187,7 +195,7 @@ def _check_key(key: str | None) -> None:
 
 
 def _set_enabled(workflow: str, *, enabled: bool, as_json: bool) -> None:
-    changed = api().patch(_path(workflow), {"enabled": enabled})
+    changed = api().patch(workflow_path(workflow), {"enabled": enabled})
     if as_json:
         print_json(changed)
     else:
@@ -210,5 +218,6 @@ def _status(workflow: Json) -> str:
     return status if workflow["enabled"] else "disabled"
 
 
-def _path(workflow: str) -> str:
+def workflow_path(workflow: str) -> str:
+    """Return where the API has a workflow."""
     return resource("workflows", workflow, "WORKFLOW")
