@@ -28,7 +28,7 @@ class Terminal:
         """Print a line that a process printed."""
         label = f"{name:<{_WIDTH}}"
         if self.colour:
-            label = f"\x1b[{_COLOURS.get(name, '37')}m{label}\x1b[0m"
+            label = f"\x1b[{_COLOURS.get(name.split('-', maxsplit=1)[0], '37')}m{label}\x1b[0m"
         self._write(f"{label} | {text}")
 
     def say(self, text: str = "") -> None:

@@ -1,6 +1,7 @@
 """The three services as child processes of one parent, on 127.0.0.1."""
 
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -27,6 +28,12 @@ WORKFLOWS: Final = ServiceSpec("workflows", "workflows_svc", "WORKFLOWS_PORT", 8
 SCHEDULER: Final = ServiceSpec("scheduler", "scheduler_svc", "SCHEDULER_PORT", 8082)
 RUNNER: Final = ServiceSpec("runner", "runner_svc", "RUNNER_PORT", 8083)
 SERVICES: Final = (WORKFLOWS, SCHEDULER, RUNNER)
+
+DEFAULT_RUNNERS: Final = min(os.cpu_count() or 1, 2)
+"""A Python process computes on one core; the servers and the other services want some, too."""
+
+MOST_RUNNERS: Final = 4
+"""As many as the topic has partitions by default: so many can share it."""
 
 EMBEDDED_BROKER: Final = {
     "KAFKA_IDEMPOTENT_PRODUCER": "false",

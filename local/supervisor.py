@@ -6,9 +6,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -25,6 +25,7 @@ from local.services import (
     EMBEDDED_BROKER,
     SERVICES,
     ServiceProcess,
+    ServiceSpec,
     await_ready,
     service_process,
 )
@@ -48,22 +49,31 @@ class SupervisorSettings:
     ports: Mapping[str, int]
     mongodb_uri: str | None
     kafka: str | None
+    runners: int = 1
 
     @classmethod
     def from_environment(
-        cls, data: Path, environment: Mapping[str, str] = os.environ
+        cls, data: Path, environment: Mapping[str, str] = os.environ, runners: int = 1
     ) -> "SupervisorSettings":
         """Read the ports and servers that the environment names; Misconfigured if it is wrong."""
         defaults = {"MONGODB_PORT": MONGODB_PORT, "KAFKA_PORT": KAFKA_PORT}
         defaults.update({spec.port_setting: spec.default_port for spec in SERVICES})
         ports = {name: _port(name, environment, port) for name, port in defaults.items()}
-        _check_distinct(ports)
         return cls(
             data=data.resolve(),
             ports=ports,
             mongodb_uri=environment.get("MONGODB_URI"),
             kafka=environment.get("KAFKA_BOOTSTRAP_SERVERS"),
+            runners=runners,
         )
+
+    @property
+    def services(self) -> list[tuple[ServiceSpec, int]]:
+        """Every service to start, with its port; the second runner's is one above the first's."""
+        found = [(spec, self.ports[spec.port_setting]) for spec in SERVICES]
+        runner, port = found.pop()
+        named = [runner, *(replace(runner, name=f"runner-{n + 1}") for n in range(1, self.runners))]
+        return found + [(spec, port + number) for number, spec in enumerate(named)]
 
 
 @dataclass(slots=True)
@@ -117,8 +127,9 @@ class Supervisor:
         return env
 
     def _check_service_ports(self) -> None:
-        for spec in SERVICES:
-            port = self.settings.ports[spec.port_setting]
+        services = self.settings.services
+        _check_distinct({**self.settings.ports, **_ports_of_more_runners(services)})
+        for spec, port in services:
             check_port(port, f"the {spec.name} service", spec.port_setting)
 
     def _start_server(self, what: str, server: EmbeddedServer) -> None:
@@ -131,8 +142,7 @@ class Supervisor:
     def _start_services(self, env: Mapping[str, str]) -> None:
         colour = {"FORCE_COLOR": "1"} if self.terminal.colour else {"NO_COLOR": "1"}
         shown = {"LOG_FORMAT": "console", **colour, **env}
-        for spec in SERVICES:
-            port = self.settings.ports[spec.port_setting]
+        for spec, port in self.settings.services:
             service = service_process(spec, port, shown, self.terminal.line)
             self._services.append(service)
             service.process.start()
@@ -211,6 +221,11 @@ class Supervisor:
         unclean = {name: code for name, code in codes.items() if code}
         said = f"with exit codes {unclean}" if unclean else "cleanly"
         self.terminal.say(f"Stopped {said}.")
+
+
+def _ports_of_more_runners(services: Sequence[tuple[ServiceSpec, int]]) -> dict[str, int]:
+    more = services[len(SERVICES) :]
+    return {f"RUNNER_PORT + {number}": port for number, (_, port) in enumerate(more, start=1)}
 
 
 def _check_distinct(ports: Mapping[str, int]) -> None:

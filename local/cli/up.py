@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from local.services import DEFAULT_RUNNERS, MOST_RUNNERS
 from local.supervisor import Supervisor, SupervisorSettings
 
 
@@ -16,6 +17,10 @@ def up(
         ),
     ] = None,
     data: Annotated[Path, typer.Option(help="Where the data is kept.")] = Path(".local"),
+    runners: Annotated[
+        int,
+        typer.Option(min=1, max=MOST_RUNNERS, help="How many runners share the work."),
+    ] = DEFAULT_RUNNERS,
 ) -> None:
     """Start MongoDB, a broker and the three services here, until Ctrl-C.
 
@@ -23,5 +28,5 @@ def up(
     KAFKA_BOOTSTRAP_SERVERS, when set, name servers to use instead of the
     embedded ones.
     """
-    settings = SupervisorSettings.from_environment(data)
+    settings = SupervisorSettings.from_environment(data, runners=runners)
     raise typer.Exit(Supervisor(settings, examples).run())

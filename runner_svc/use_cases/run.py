@@ -152,10 +152,10 @@ class RunExecution:
         if len(calls) != 1 or flights.keys or not journey.landed or after.deadline is not None:
             return False
         effect = self.make_call.registry.effect
-        pure = all(effect(attempt.call.action) is Effect.PURE for attempt in journey.landed)
+        if effect(calls[0].action) is not Effect.PURE:
+            return False
         return (
-            pure
-            and effect(calls[0].action) is Effect.PURE
+            all(effect(attempt.call.action) is Effect.PURE for attempt in journey.landed)
             and len(journey.unrecorded) < _MOST_UNRECORDED
             and journey.landed[-1].ended_at - journey.first.started_at < _LONGEST_UNRECORDED
         )

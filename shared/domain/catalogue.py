@@ -232,9 +232,9 @@ def parameters(action: ActionDefinition) -> dict[str, JsonValue]:
 
 def is_templated(action: ActionDefinition) -> bool:
     """Tell, quickly, whether an expression stands in a parameter of an action."""
-    given = action.__dict__
-    if any(_mentions(given[name]) for name in given if name not in _ENVELOPE):
-        return has_expressions(parameters(action))
+    for name, value in action.__dict__.items():
+        if name not in _ENVELOPE and _mentions(value):
+            return has_expressions(parameters(action))
     return bool(action.model_extra) and has_expressions(parameters(action))
 
 

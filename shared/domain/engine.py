@@ -118,10 +118,14 @@ def suspend(plan: Plan, execution: Execution, now: datetime) -> Execution:
 
 def next_instant(execution: Execution, now: datetime) -> datetime | None:
     """Return when, after `now`, something happens by itself: a retry, a timer, the deadline."""
-    instants = [s.next_attempt_at for s in execution.actions.values() if not s.ended]
-    if execution.ending is None:
-        instants.append(execution.deadline)
-    return min((at for at in instants if at is not None and at > now), default=None)
+    first = execution.deadline if execution.ending is None else None
+    if first is not None and first <= now:
+        first = None
+    for state in execution.actions.values():
+        at = state.next_attempt_at
+        if at is not None and now < at and not state.ended and (first is None or at < first):
+            first = at
+    return first
 
 
 def is_lost(execution: Execution, timing: Timing) -> bool:

@@ -34,7 +34,10 @@ def is_untroubled(plan: Plan, execution: Execution) -> bool:
     """
     if plan.handles_failures or execution.ending is not None:
         return False
-    return all(state.status is ActionStatus.COMPLETED for state in execution.actions.values())
+    for state in execution.actions.values():  # noqa: SIM110 - asked at every step
+        if state.status is not ActionStatus.COMPLETED:
+            return False
+    return True
 
 
 def has_failed(plan: Plan, execution: Execution) -> bool:

@@ -1,7 +1,8 @@
-"""A text stream that gathers lines for a few milliseconds and writes them in one go."""
+"""A logger that gathers lines for a few milliseconds and writes them in one go."""
 
 import asyncio
 import atexit
+import threading
 from typing import Final, TextIO
 
 _DELAY_SECONDS: Final = 0.02
@@ -9,7 +10,7 @@ _MOST_LINES: Final = 1000
 
 
 class LineBuffer:
-    """Stands in for a stream: one system call per line would cost a busy service a tenth.
+    """What structlog writes to: one system call per line would cost a busy service a tenth.
 
     Lines wait 20 ms at most while an event loop runs; without one they are
     written at once. What waits when the process exits is written then; a kill
@@ -18,30 +19,37 @@ class LineBuffer:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lock = threading.Lock()
         self._waiting: list[str] = []
         self._scheduled = False
         atexit.register(self._write_out)
 
-    def write(self, text: str) -> int:
-        """Take text to be written soon."""
-        self._waiting.append(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """See to it that what was taken gets written, now or within 20 ms."""
-        if len(self._waiting) >= _MOST_LINES:
-            self._write_out()
-        elif not self._scheduled:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                self._write_out()
+    def msg(self, line: str) -> None:
+        """Take a line, and see to it that it gets written, now or within 20 ms."""
+        with self._lock:
+            self._waiting.append(line)
+            if self._scheduled and len(self._waiting) < _MOST_LINES:
                 return
-            self._scheduled = True
-            loop.call_later(_DELAY_SECONDS, self._write_out)
+            full = len(self._waiting) >= _MOST_LINES
+        if full or not self._schedule():
+            self._write_out()
+
+    debug = info = warning = warn = error = critical = fatal = exception = log = msg
+
+    def _schedule(self) -> bool:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        self._scheduled = True
+        loop.call_later(_DELAY_SECONDS, self._write_out)
+        return True
 
     def _write_out(self) -> None:
-        self._scheduled = False
-        waiting, self._waiting = self._waiting, []
-        self._stream.write("".join(waiting))
-        self._stream.flush()
+        with self._lock:
+            self._scheduled = False
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                waiting.append("")
+                self._stream.write("\n".join(waiting))
+                self._stream.flush()

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from local.cli.errors import Exit
-from local.processes import ChildProcess
+from local.processes import ChildProcess, free_port
 from local.services import WORKFLOWS, why_not_ready
 from tests.support.command_line import COMMAND, CommandLine
 from tests.support.servers import ROOT
@@ -48,6 +48,8 @@ class Up:
         """Start it; the servers that the environment may name are not used."""
         servers = ("-u", "MONGODB_URI", "-u", "KAFKA_BOOTSTRAP_SERVERS")
         command = ["env", *servers, COMMAND, "up", "--data", str(self.data), *arguments]
+        if "--runners" not in arguments:
+            command += ["--runners", "1"]
         ports = {name: str(port) for name, port in self.ports.items()}
         env = {"PYTHONPATH": str(ROOT), "WORKFLOWS_API_URL": self.url, **ports, **environment}
         self._process = ChildProcess("up", command, env, sink=self._heard)
@@ -296,6 +298,25 @@ async def test_two_services_on_one_port_are_refused_by_name(up: Up) -> None:
     assert await up.ends() == Exit.USAGE
     said = "\n".join(up.lines)
     assert "SCHEDULER_PORT and RUNNER_PORT are both" in said
+
+
+async def test_several_runners_share_the_work_from_ports_in_a_row(up: Up) -> None:
+    up.ports["RUNNER_PORT"] = first = free_port()
+    up.start("--runners", "2", "--examples", str(ROOT / "examples" / "hello.json"))
+    await up.says(RUNNING)
+    for port in (first, first + 1):
+        assert why_not_ready(f"http://127.0.0.1:{port}") is None
+    done = await up.workflows("trigger", "hello", "--wait", "--json")
+    assert done.json["status"] == "completed"
+    assert await up.ends(signal.SIGINT) == 0
+    assert "Stopped cleanly." in up.lines
+
+
+async def test_a_service_on_the_port_of_the_second_runner_is_named(up: Up) -> None:
+    up.ports["RUNNER_PORT"] = up.ports["SCHEDULER_PORT"] - 1
+    up.start("--runners", "2")
+    assert await up.ends() == Exit.USAGE
+    assert "SCHEDULER_PORT and RUNNER_PORT + 1 are both" in "\n".join(up.lines)
 
 
 @pytest.mark.parametrize("value", ["http", "65536", ""])

@@ -13,7 +13,14 @@ import psutil
 from local.broker import EmbeddedBroker
 from local.mongod import EmbeddedMongo
 from local.processes import ChildProcess, free_port
-from local.services import EMBEDDED_BROKER, SERVICES, ServiceProcess, await_ready, service_process
+from local.services import (
+    DEFAULT_RUNNERS,
+    EMBEDDED_BROKER,
+    SERVICES,
+    ServiceProcess,
+    await_ready,
+    service_process,
+)
 from tests.support.servers import ROOT
 from tests.support.stack import PLUGIN
 
@@ -34,8 +41,8 @@ class Platform:
 
 
 @contextmanager
-def platform(runners: int = 1, schedulers: int = 1) -> Iterator[Platform]:
-    """Start MongoDB, the broker and the services; stop them at the end."""
+def platform(runners: int = DEFAULT_RUNNERS, schedulers: int = 1) -> Iterator[Platform]:
+    """Start MongoDB, the broker and the services, as `workflows up` does; stop them at the end."""
     directory = Path(tempfile.mkdtemp(prefix="workflows-bench-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)

@@ -85,10 +85,11 @@ async def _last_completion(mongo: MongoConnection) -> datetime:
 
 async def _await_completion(running: Platform) -> None:
     deadline = time.monotonic() + _DEADLINE_SECONDS
+    runners = [s.url for name, s in running.services.items() if name.startswith("runner")]
     async with httpx.AsyncClient() as client:
         while time.monotonic() < deadline:
-            page = await client.get(f"{running.services['runner'].url}/metrics")
-            if _completed(page.text) >= COUNT:
+            pages = [await client.get(f"{url}/metrics") for url in runners]
+            if sum(_completed(page.text) for page in pages) >= COUNT:
                 return
             await asyncio.sleep(0.25)
     raise RuntimeError(f"not done within {_DEADLINE_SECONDS} s")

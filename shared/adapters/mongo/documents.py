@@ -18,6 +18,12 @@ from shared.ports.dead_letters import DeadLetterStatus
 DAWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before every instant there is; `{$gt: DAWN}` means "has an instant"."""
 
+ONE_REPLY: Final = 10_000
+"""The `batch_size` for what is read whole: without it the first reply ends at 101 documents."""
+
+BY_ID: Final = "_id_"
+"""The index to hint at where a second one would do too: MongoDB tries both, each time anew."""
+
 ACTIVE_KEY_INDEX: Final = "active_key"
 _CONFIG: Final = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 

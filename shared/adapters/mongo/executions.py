@@ -9,7 +9,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from shared.adapters.mongo.connection import Raw
-from shared.adapters.mongo.documents import DAWN
+from shared.adapters.mongo.documents import BY_ID, DAWN, ONE_REPLY
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import to_document, to_execution
 from shared.adapters.mongo.execution_writes import (
@@ -91,7 +91,7 @@ class MongoExecutions:
         else:
             await self._executions.update_many(claimable(asked, now), claim_update(lease, now))
         mine = {"_id": {"$in": asked}, "lease.token": lease.token}
-        return await self._executions.find(mine, _WITHOUT_HISTORY).to_list()
+        return await self._executions.find(mine, _WITHOUT_HISTORY, batch_size=ONE_REPLY).to_list()
 
     async def _recovered_among(self, won: Sequence[Execution]) -> int:
         """Count those whose last event is a recovery; only after a crash is there one to ask."""
@@ -185,7 +185,8 @@ class MongoExecutions:
         if shards is not None:
             query["shard"] = {"$in": list(shards)}
         with translated():
-            found = await self._executions.find(query, _WAKE).sort("wakeAt").limit(limit).to_list()
+            cursor = self._executions.find(query, _WAKE, batch_size=ONE_REPLY)
+            found = await cursor.sort("wakeAt").limit(limit).to_list()
         return [
             Wake(
                 raw["_id"],
@@ -207,12 +208,12 @@ class MongoExecutions:
             update["$inc"] = {"resends": 1}
         with translated():
             result = await self._executions.update_many(
-                {"_id": {"$in": ids}, "wakeAt": {"$gt": DAWN, "$lte": now}}, update
+                {"_id": {"$in": ids}, "wakeAt": {"$gt": DAWN, "$lte": now}}, update, hint=BY_ID
             )
             if result.matched_count == len(ids):
                 return list(wakes)
             found = await self._executions.find(
-                {"_id": {"$in": ids}, "wakeAt": until}, {"_id": 1}
+                {"_id": {"$in": ids}, "wakeAt": until}, {"_id": 1}, hint=BY_ID
             ).to_list()
         moved = {raw["_id"] for raw in found}
         return [wake for wake in wakes if wake.id in moved]
@@ -244,7 +245,8 @@ class MongoExecutions:
         """See ExecutionRepository.active."""
         query = {"activeKey": {"$in": list(active_keys)}}
         with translated():
-            found = await self._executions.find(query, _SUMMARY).to_list()
+            cursor = self._executions.find(query, _SUMMARY, batch_size=ONE_REPLY)
+            found = await cursor.to_list()
         return {raw["activeKey"]: to_execution(raw) for raw in found}
 
     async def orphans(self) -> int:

@@ -12,7 +12,13 @@ from pymongo import UpdateMany
 from pymongo.errors import DuplicateKeyError
 
 from shared.adapters.mongo.connection import MongoConnection, Raw
-from shared.adapters.mongo.documents import DAWN, VersionDocument, WorkflowDocument
+from shared.adapters.mongo.documents import (
+    BY_ID,
+    DAWN,
+    ONE_REPLY,
+    VersionDocument,
+    WorkflowDocument,
+)
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import plain
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
@@ -64,7 +70,8 @@ class MongoWorkflows:
         """See WorkflowRepository.versions."""
         keys = {version_key(ref.tenant, ref.workflow_id, ref.version): ref for ref in refs}
         with translated():
-            found = await self._versions.find({"_id": {"$in": list(keys)}}).to_list()
+            cursor = self._versions.find({"_id": {"$in": list(keys)}}, batch_size=ONE_REPLY)
+            found = await cursor.to_list()
         return {keys[raw["_id"]]: self._catalogue.restore_text(raw["definition"]) for raw in found}
 
     async def add(self, workflow: Workflow) -> bool:
@@ -122,7 +129,7 @@ class MongoWorkflows:
         if shards is not None:
             wanted["shard"] = {"$in": list(shards)}
         with translated():
-            cursor = self._workflows.find(wanted, _UPCOMING, hint="due")
+            cursor = self._workflows.find(wanted, _UPCOMING, hint="due", batch_size=ONE_REPLY)
             found = await cursor.sort("trigger.nextRunAt").limit(limit).to_list()
         return [Upcoming(raw["tenant"], raw["workflowId"], _next_run_at(raw)) for raw in found]
 
@@ -134,7 +141,8 @@ class MongoWorkflows:
             "trigger.nextRunAt": {"$gt": DAWN},
         }
         with translated():
-            found = await self._workflows.find(wanted, _SCHEDULE).to_list()
+            cursor = self._workflows.find(wanted, _SCHEDULE, hint=BY_ID, batch_size=ONE_REPLY)
+            found = await cursor.to_list()
         return [due for raw in found if (due := _due(raw))]
 
     async def advance(self, moves: Sequence[Advance]) -> None:
@@ -149,6 +157,7 @@ class MongoWorkflows:
                 {"$set": {"trigger.nextRunAt": next_run_at}}
                 if next_run_at
                 else {"$unset": {"trigger.nextRunAt": ""}},
+                hint=BY_ID,
             )
             for (version, due, next_run_at), keys in alike.items()
         ]
