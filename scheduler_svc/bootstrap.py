@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from scheduler_svc.event_watch import EventWatch
+from scheduler_svc.heartbeat import MEMBER_LEASE, Heartbeat
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.settings import SchedulerSettings
 from scheduler_svc.ticker import NoticeListener, Ticker
@@ -35,7 +36,6 @@ from shared.runtime.health import Health, health_router
 from shared.runtime.lifecycle import serve
 
 SERVICE: Final = "scheduler-svc"
-_MEMBER_LEASE_POLLS: Final = 3
 _GOODBYE_SECONDS: Final = 2
 
 
@@ -57,7 +57,8 @@ async def run(settings: SchedulerSettings) -> None:
             health.started()
             async with asyncio.TaskGroup() as group:
                 watch = _event_watch(settings, dependencies, metrics)
-                background = [group.create_task(part.run()) for part in (listener, watch)]
+                heart = Heartbeat(ticker.share, ticker, dependencies.clock)
+                background = [group.create_task(part.run()) for part in (listener, watch, heart)]
                 await ticker.run(stop)
                 for task in background:
                     task.cancel()
@@ -76,16 +77,17 @@ async def _ticker(
     catalogue = installed_catalogue()
     workflows = MongoWorkflows(mongo, catalogue)
     name = f"{socket.gethostname()}/{uuid.uuid4().hex[:12]}"
-    lease = settings.poll_interval * _MEMBER_LEASE_POLLS
     share = ShareWork(
-        MongoMembers(mongo), clock, metrics, name, lease, lambda: publisher.trouble is None
+        MongoMembers(mongo), clock, metrics, name, MEMBER_LEASE, lambda: publisher.trouble is None
     )
     timing = settings.timing
     try:
         yield Ticker(
             workflows=workflows,
             executions=executions,
-            fire=FireDueWorkflows(workflows, executions, publisher, clock, timing, metrics),
+            fire=FireDueWorkflows(
+                workflows, executions, publisher, clock, timing, metrics, settings.scheduler_lead
+            ),
             sweep=SweepExecutions(executions, publisher, clock, timing, metrics),
             share=share,
             clock=clock,
@@ -93,6 +95,7 @@ async def _ticker(
             poll_interval=settings.poll_interval,
             batch=settings.scheduler_batch,
             read_ahead=settings.scheduler_read_ahead,
+            lead=settings.scheduler_lead,
         )
     finally:
         with suppress(Unavailable, TimeoutError):

@@ -47,11 +47,15 @@ class Ticker:
     poll_interval: timedelta
     batch: int
     read_ahead: int
+    lead: timedelta = timedelta()
+    """So long before its instant an occurrence is fired; the runner waits for the instant."""
+
     _upcoming: Agenda[Upcoming] = field(default_factory=Agenda, init=False)
     _wakes: Agenda[Wake] = field(default_factory=Agenda, init=False)
     _next_poll: datetime | None = field(default=None, init=False)
     _paused_until: datetime | None = field(default=None, init=False)
     _more: bool = field(default=False, init=False)
+    _poll_wanted: bool = field(default=True, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -92,12 +96,12 @@ class Ticker:
     def hear(self, notices: Sequence[Notice]) -> None:
         """Put on the agenda what becomes due before the next poll would find it."""
         # A poll may be under way that has read already, so the next one is a whole interval off.
-        horizon = self.clock.now() + self.poll_interval
+        horizon = self.clock.now() + self.poll_interval + self.lead
         for notice in notices:
             match notice:
                 case WorkflowChanged() if notice.next_run_at <= horizon and self._is_mine(notice):
                     item = Upcoming(notice.tenant, notice.workflow_id, notice.next_run_at)
-                    self._upcoming.put(item.next_run_at, item)
+                    self._upcoming.put(item.next_run_at - self.lead, item)
                 case ExecutionWakes() if notice.wake_at <= horizon and self._is_mine(notice):
                     wake = Wake(
                         notice.execution_id, notice.tenant, notice.workflow_id, notice.wake_at, 0
@@ -107,10 +111,15 @@ class Ticker:
                     continue
         self._changed.set()
 
+    def poll_soon(self) -> None:
+        """Poll without waiting for the time to come, as more shards are this scheduler's now."""
+        self._poll_wanted = True
+        self._changed.set()
+
     def _poll_is_due(self) -> bool:
         """After a poll that could not read everything, what it read is handled first."""
         now = self.clock.now()
-        if self._next_poll is None:
+        if self._poll_wanted or self._next_poll is None:
             return True
         return now >= self._next_poll and not (self._more and self._is_anything_due(now))
 
@@ -121,15 +130,16 @@ class Ticker:
     async def _poll(self) -> None:
         started = time.perf_counter()
         now = self.clock.now()
+        self._poll_wanted = False
         await self.share.beat()
-        horizon = now + self.poll_interval
+        horizon = now + self.poll_interval + self.lead
         upcoming, wakes, orphans = await asyncio.gather(
             self.workflows.due(horizon, self.share.shards, self.read_ahead),
             self.executions.due(horizon, self.share.shards, self.read_ahead),
             self.executions.orphans(),
         )
         for item in upcoming:
-            self._upcoming.put(item.next_run_at, item)
+            self._upcoming.put(item.next_run_at - self.lead, item)
         for wake in wakes:
             self._wakes.put(wake.wake_at, wake)
         full = [
@@ -138,7 +148,7 @@ class Ticker:
             if len(items) >= self.read_ahead
         ]
         self._more = bool(full)
-        self._next_poll = max(min([horizon, *full]), now)
+        self._next_poll = max(min([now + self.poll_interval, *full]), now)
         self.metrics.orphans.set(orphans)
         self.metrics.due.set(len(upcoming) + len(wakes))
         self.metrics.polls.observe(time.perf_counter() - started)
@@ -155,14 +165,19 @@ class Ticker:
         return True
 
     async def _fire(self, items: Sequence[Upcoming]) -> None:
-        horizon = self._next_poll or self.clock.now()
+        horizon = (self._next_poll or self.clock.now()) + self.lead
         for following in await self.fire(items):
-            if following.next_run_at <= horizon:
-                self._upcoming.put(following.next_run_at, following)
+            at = following.next_run_at
+            if at <= horizon:
+                ahead = at - self.lead
+                # Had it been possible ahead of its instant, it would be done by now.
+                self._upcoming.put(ahead if ahead > self.clock.now() else at, following)
 
     async def _wait(self, stopping: "asyncio.Future[Any]") -> None:
         """Sleep until the next item or poll is due, or something is heard."""
         self._changed.clear()
+        if self._poll_wanted and self._paused_until is None:
+            return
         instants = (self._upcoming.next_instant, self._wakes.next_instant, self._next_poll)
         until = self._paused_until or min(instant for instant in instants if instant)
         waits: set[asyncio.Future[Any]] = {

@@ -102,6 +102,9 @@ class RunExecution:
             given_up = self._given_up(holding.execution, plan)
             if await self._record(holding, given_up) is not RecordOutcome.APPLIED or plan is None:
                 return
+        instant = holding.execution.scheduled_for
+        if instant is not None and instant > self.clock.now():
+            await self.clock.sleep_until(instant)
         journey = Journey(holding.execution)
         while holding.execution.status is Status.RUNNING:
             calls = await self._decide(holding, plan, flights, journey)

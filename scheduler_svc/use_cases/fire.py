@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -30,6 +31,9 @@ class FireDueWorkflows:
 
     Safe to repeat and to do twice at once: a crash after any step leaves work
     that the next call recognises by its ids. Raises Unavailable.
+
+    What is due within `lead` is queued already, and its runner waits for the instant;
+    so a thousand workflows begin together, although to queue them takes a while.
     """
 
     workflows: WorkflowRepository
@@ -38,6 +42,7 @@ class FireDueWorkflows:
     clock: Clock
     timing: Timing
     metrics: SchedulerMetrics
+    lead: timedelta = timedelta()
 
     async def __call__(self, upcoming: Sequence[Upcoming]) -> list[Upcoming]:
         """Fire those that are still due; return when each is due next."""
@@ -47,20 +52,26 @@ class FireDueWorkflows:
         planned = [
             (due, plan)
             for due in present
-            if (plan := plan_due(due.timetable, due.next_run_at, now))
+            if (plan := plan_due(due.timetable, due.next_run_at, self._as_of(due, now)))
         ]
         settled = await self._record_missed(planned)
-        queued = await self._queue(settled)
-        await asyncio.gather(self._advance(settled), self._announce(queued))
+        queued, too_early = await self._queue(settled)
+        done = [(due, plan) for due, plan in settled if due.key not in too_early]
+        await asyncio.gather(self._advance(done), self._announce(queued))
+        handled = {due.key for due, _ in done}
         return [
             Upcoming(due.tenant, due.workflow_id, plan.next_run_at)
-            for due, plan in settled
+            for due, plan in done
             if plan.next_run_at is not None
         ] + [
             Upcoming(due.tenant, due.workflow_id, due.next_run_at)
             for due in present
-            if due.next_run_at > now
+            if due.key not in handled
         ]
+
+    def _as_of(self, due: DueWorkflow, now: datetime) -> datetime:
+        """Take an instant that is close for reached; but never the one that follows it."""
+        return max(now, min(due.next_run_at, now + self.lead))
 
     async def _record_missed(self, planned: Sequence[Planned]) -> list[Settled]:
         """Record the instants that passed unserved; return what remains to be done."""
@@ -99,8 +110,12 @@ class FireDueWorkflows:
         reason = Skip(SkipReason.MISSED, missed.first, missed.last, missed.count)
         return skipped_occurrence(due, reason, self.clock.now(), self.timing)
 
-    async def _queue(self, settled: Sequence[Settled]) -> list[Execution]:
-        """Insert the occurrences; one that meets an unfinished execution is recorded as skipped."""
+    async def _queue(self, settled: Sequence[Settled]) -> tuple[list[Execution], set[str]]:
+        """Insert the occurrences; one that meets an unfinished execution is recorded as skipped.
+
+        Unless its instant is still to come: then that may end in time. Returns what is
+        queued, and the keys of the workflows that it is too early for.
+        """
         now = self.clock.now()
         executions = [
             occurrence(due, plan.fire_at, now, self.timing)
@@ -109,19 +124,17 @@ class FireDueWorkflows:
         ]
         outcomes = await self.executions.add(executions)
         results = list(zip(executions, outcomes, strict=True))
-        overlaps = [
-            overlapped(execution, self.timing)
-            for execution, outcome in results
-            if outcome is AddOutcome.BUSY
-        ]
+        busy = [execution for execution, outcome in results if outcome is AddOutcome.BUSY]
+        overlaps = [overlapped(e, self.timing) for e in busy if not _is_ahead(e, now)]
         recorded = await self.executions.add(overlaps)
         self.metrics.skipped.labels("overlap").inc(recorded.count(AddOutcome.ADDED))
         queued = [execution for execution, outcome in results if outcome is AddOutcome.ADDED]
         self.metrics.fired.inc(len(queued))
         for execution in queued:
             late = now - (execution.scheduled_for or now)
-            self.metrics.lateness.observe(late.total_seconds())
-        return queued
+            self.metrics.lateness.observe(max(late.total_seconds(), 0))
+        early = [e for e in busy if _is_ahead(e, now)]
+        return queued, {workflow_key(e.tenant, e.workflow_id) for e in early}
 
     async def _advance(self, settled: Sequence[Settled]) -> None:
         moves = [
@@ -151,3 +164,7 @@ class FireDueWorkflows:
                 since=plan.missed.first.isoformat(),
                 until=plan.missed.last.isoformat(),
             )
+
+
+def _is_ahead(execution: Execution, now: datetime) -> bool:
+    return execution.scheduled_for is not None and execution.scheduled_for > now

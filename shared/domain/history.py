@@ -42,7 +42,19 @@ _KEPT_BY_RETRY: Final = frozenset({ActionStatus.COMPLETED, ActionStatus.UNKNOWN}
 
 def changes_of(execution: Execution, event: HistoryEvent) -> Changes:
     """Return what an event changes, apart from the status."""
-    return _EFFECTS[event.type](execution, event)
+    changes = _EFFECTS[event.type](execution, event)
+    if not execution.actions and execution.started_at is not None:
+        changes.update(_begun(execution, event))
+    return changes
+
+
+def _begun(execution: Execution, event: HistoryEvent) -> Changes:
+    """Say when the first action really began, where the claim came ahead of the instant."""
+    if execution.started_at != execution.scheduled_for:
+        return {}
+    intent = event.at if event.type is EventType.ACTION_STARTED else None
+    begun = event.started_at or intent
+    return {} if begun is None else {"started_at": begun}
 
 
 def _nothing(_: Execution, __: HistoryEvent) -> Changes:
@@ -50,7 +62,9 @@ def _nothing(_: Execution, __: HistoryEvent) -> Changes:
 
 
 def _claimed(execution: Execution, event: HistoryEvent) -> Changes:
-    return {"next_attempt_at": None, "started_at": execution.started_at or event.at}
+    # A runner may take an execution ahead of its instant, for which it waits.
+    begun = max(event.at, execution.scheduled_for or event.at)
+    return {"next_attempt_at": None, "started_at": execution.started_at or begun}
 
 
 def _recovered(execution: Execution, event: HistoryEvent) -> Changes:

@@ -79,6 +79,10 @@ def _running(plan: Plan | None, execution: Execution, now: datetime) -> Why:
     if lease.until <= now:
         said = f"runner {lease.owner}, which ran {what}, let its lease end at {until}"
         return Why(f"{said}; the next runner takes over", execution.wake_at)
+    instant = execution.scheduled_for
+    if instant is not None and instant > now:
+        said = f"runner {lease.owner} has it ready, and waits for its instant"
+        return Why(f"{said}, {format_instant(instant)}", instant)
     said = f"runner {lease.owner} runs {what}, with a lease until {until} that it keeps renewing"
     return Why(said, lease.until)
 

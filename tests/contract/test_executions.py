@@ -15,6 +15,7 @@ from shared.domain.execution import (
     SkipReason,
     Status,
 )
+from shared.domain.fold import fold
 from shared.ports.executions import (
     AddOutcome,
     Change,
@@ -114,6 +115,18 @@ async def test_a_claim_takes_over_an_expired_lease_as_a_recovery(
     assert claim.recovered == 1
     assert found.history[-1].runner == "other"
     assert found.started_at == NOW
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), 2 * SECOND])
+async def test_what_is_claimed_ahead_of_its_instant_starts_at_it(
+    executions: ExecutionRepository, ahead: timedelta
+) -> None:
+    instant = NOW + ahead
+    won = await claimed(executions, queued(scheduled_for=instant))
+    found = await stored(executions, won)
+    assert won.started_at == found.started_at == instant
+    assert found.history[-1].at == NOW
+    assert fold(found).started_at == instant
 
 
 async def test_repeating_a_claim_with_its_token_wins_the_same_again(

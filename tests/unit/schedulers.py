@@ -63,6 +63,7 @@ class House:
         batch: int = 1000,
         read_ahead: int = 20_000,
         handling: MemoryExecutions | None = None,
+        lead: timedelta = timedelta(),
     ) -> Ticker:
         registry = self.registries[name] = CollectorRegistry()
         clock, timing, metrics = self.clock, Timing(), SchedulerMetrics(registry)
@@ -70,7 +71,7 @@ class House:
         return Ticker(
             workflows=workflows,
             executions=self.executions,
-            fire=FireDueWorkflows(workflows, executions, self.bus, clock, timing, metrics),
+            fire=FireDueWorkflows(workflows, executions, self.bus, clock, timing, metrics, lead),
             sweep=SweepExecutions(executions, self.bus, clock, timing, metrics),
             share=ShareWork(self.members, clock, metrics, name, 3 * poll, lambda: True),
             clock=clock,
@@ -78,6 +79,7 @@ class House:
             poll_interval=poll,
             batch=batch,
             read_ahead=read_ahead,
+            lead=lead,
         )
 
     async def wait(self, seconds: float) -> None:

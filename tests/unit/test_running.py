@@ -1,11 +1,14 @@
 """Running one execution: to its end, or as far as it goes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
+from shared.adapters.memory.clock import settle
 from shared.domain.execution import ActionState, ActionStatus, ErrorCategory, EventType, Status
+from shared.domain.fold import fold
 from shared.ports.actions import ActionError, PermanentError
 from shared.ports.bus import ExecutionWakes
 from tests.support.builders import NOW, SECOND, TENANT, queued
@@ -33,6 +36,30 @@ async def test_an_execution_runs_its_actions_in_order_and_completes(bench: Bench
     }
     assert (after.active_key, after.wake_at, after.lease) == (None, None, None)
     assert counted(bench.counters, "executions_total", outcome="completed") == 1
+
+
+async def test_what_was_claimed_ahead_of_its_instant_begins_at_it(bench: Bench) -> None:
+    instant = NOW + SECOND
+    holding = await bench.claim(queued(scheduled_for=instant))
+    running = asyncio.ensure_future(bench.go(holding, bench.definition("a")))
+    await settle()
+    await bench.clock.advance(timedelta(milliseconds=999))
+    assert bench.script.called == []
+    await bench.clock.advance(timedelta(milliseconds=1))
+    await running
+    after = await bench.stored()
+    assert after.actions["a"].started_at == after.started_at == instant
+    assert after.lateness == timedelta()
+
+
+async def test_how_late_it_began_is_told_by_its_first_action(bench: Bench) -> None:
+    instant = NOW + SECOND
+    claimed = await bench.claim(queued(scheduled_for=instant))
+    await bench.clock.advance(SECOND + timedelta(milliseconds=40))
+    await bench.go(claimed, bench.definition("a", "b"))
+    after = await bench.stored()
+    assert after.lateness == timedelta(milliseconds=40)
+    assert fold(after).started_at == after.started_at
 
 
 async def test_the_history_tells_every_step_once(bench: Bench) -> None:

@@ -222,6 +222,14 @@ def test_a_compensation_is_named_with_the_failure_that_led_to_it() -> None:
     assert "runs 'undo-b', with" in why(saga, held, NOW).sentence
 
 
+def test_what_waits_for_its_instant_in_a_runners_hands_says_so() -> None:
+    early = why(plan(), running(scheduled_for=NOW + SECOND), NOW)
+    assert early.sentence == (
+        "Runner runner has it ready, and waits for its instant, 2026-01-01T00:00:01.000Z."
+    )
+    assert early.until == NOW + SECOND
+
+
 def test_an_action_that_is_retried_for_ever_says_so() -> None:
     execution = suspended(Status.PENDING, b=backoff(9))
     assert "and so on until it succeeds" in why(plan(onError="retry"), execution, NOW).sentence

@@ -60,7 +60,7 @@ def claim_update(lease: Lease, now: datetime) -> list[Mapping[str, Any]]:
                 "wakeAt": lease.until,
                 "resends": 0,
                 "recoveries": {"$add": ["$recoveries", {"$cond": [recovered, 1, 0]}]},
-                "startedAt": {"$ifNull": ["$startedAt", now]},
+                "startedAt": {"$ifNull": ["$startedAt", {"$max": ["$scheduledFor", now]}]},
                 "seq": seq,
                 "history": {"$concatArrays": ["$history", [event]]},
             }
