@@ -329,7 +329,7 @@ async def test_retention(stack: Stack, destination: Destination) -> None:
 async def test_periodic_workflows_that_are_disabled_record_what_they_missed(stack: Stack) -> None:
     await stack.create(periodic("switched", "1s"))
     await stack.request("PATCH", "/workflows/switched", json={"enabled": False})
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(3.5)
     await stack.request("PATCH", "/workflows/switched", json={"enabled": True})
 
     async def found() -> list[Json]:
