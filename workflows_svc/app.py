@@ -19,6 +19,7 @@ from workflows_svc.api import (
     schemas,
     workflows,
 )
+from workflows_svc.metrics import RequestMetrics
 
 _DESCRIPTION = """\
 Define workflows, trigger them, and ask what became of them.
@@ -36,6 +37,7 @@ def create_app(
     app.state.services = None
     app.state.catalogue = catalogue
     app.state.body_limit = body_limit
+    app.add_middleware(RequestMetrics, registry=registry)
     problems.install(app)
     app.include_router(health_router(health, registry))
     for routes in (workflows, schedules, executions, operations, dead_letters, actions, schemas):
