@@ -69,6 +69,11 @@ class Api:
             if cursor is None:
                 return
 
+    def first(self, path: str, params: Mapping[str, Any], limit: int) -> tuple[list[Answer], bool]:
+        """Return up to `limit` items of a list, and whether there are more."""
+        found = list(self.pages(path, params, limit + 1))
+        return found[:limit], len(found) > limit
+
     def _send(
         self,
         method: str,

@@ -6,7 +6,16 @@ import typer
 
 from local.cli.client import resource
 from local.cli.options import LAYOUT, AsJson, Limit, api
-from local.cli.output import Json, local_time, print_json, printable, say, status_text, table
+from local.cli.output import (
+    Json,
+    local_time,
+    print_json,
+    printable,
+    say,
+    show_more,
+    status_text,
+    table,
+)
 
 app = typer.Typer(help="Messages that no runner could understand.", no_args_is_help=True, **LAYOUT)
 LetterId = Annotated[str, typer.Argument(help="The id of a dead letter.", metavar="ID")]
@@ -19,7 +28,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters, newest first."""
-    found = list(api().pages("/dead-letters", {"status": status} if status else {}, limit))
+    found, more = api().first("/dead-letters", {"status": status} if status else {}, limit)
     if as_json:
         print_json(found)
         return
@@ -34,6 +43,7 @@ def list_(
         for letter in found
     )
     table(("RECEIVED", "STATUS", "ORIGIN", "REASON", "ID"), rows, "There are no dead letters.")
+    show_more(limit, more=more)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from local.cli.output import (
     print_json_line,
     say,
     show_execution,
+    show_more,
     status_text,
     table,
 )
@@ -46,12 +47,13 @@ def executions(
     if watch:
         _watch(client, params, limit, print_json_line if as_json else _print_row)
         return
-    found = list(client.pages("/executions", params, limit))
+    found, more = client.first("/executions", params, limit)
     if as_json:
         print_json(found)
         return
     nothing = "There are no such executions. 'workflows trigger WORKFLOW' starts one."
     table(_HEADINGS, (_row(execution) for execution in found), nothing)
+    show_more(limit, more=more)
 
 
 def execution(execution_id: ExecutionId, as_json: AsJson = False) -> None:

@@ -67,6 +67,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], nothing
         say(nothing)
 
 
+def show_more(limit: int, *, more: bool) -> None:
+    """Say so if a list ended at its limit and not at its end."""
+    if more:
+        say(f"These are the first {limit}. There are more: --limit says how many to show.")
+
+
 def status_text(status: str) -> Text:
     """Return a status in its colour."""
     return Text(status, style=_STYLES.get(status, ""))

@@ -19,6 +19,7 @@ from local.cli.output import (
     local_time,
     print_json,
     say,
+    show_more,
     show_warnings,
     status_text,
     table,
@@ -71,9 +72,8 @@ def list_(
 ) -> None:
     """List workflows."""
     wanted = {"triggerType": trigger_type, "status": status}
-    found = list(
-        api().pages("/workflows", {k: v for k, v in wanted.items() if v is not None}, limit)
-    )
+    given = {name: value for name, value in wanted.items() if value is not None}
+    found, more = api().first("/workflows", given, limit)
     if as_json:
         print_json(found)
         return
@@ -82,6 +82,7 @@ def list_(
         (_row(workflow) for workflow in found),
         "There are no workflows. 'workflows apply -f FILE' creates one.",
     )
+    show_more(limit, more=more)
 
 
 def get(workflow: WorkflowId, as_json: AsJson = False) -> None:
