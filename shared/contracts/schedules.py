@@ -63,8 +63,9 @@ def preview_view(workflow: Workflow, instants: Sequence[datetime]) -> PreviewVie
         enabled=workflow.enabled,
         timezone=name,
         tzdata=tzdata_version(),
-        items=[
-            PreviewItem(at=at, local=at.astimezone(there).isoformat(timespec="seconds"))
-            for at in instants
-        ],
+        items=[PreviewItem(at=at, local=_local(at.astimezone(there))) for at in instants],
     )
+
+
+def _local(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")

@@ -117,5 +117,8 @@ def _positive(length: timedelta) -> timedelta:
     return length
 
 
-Timeout = Annotated[Duration, AfterValidator(_positive)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+"""A duration that is not 0."""
+
+Timeout = PositiveDuration
 """A duration within which something has to be done."""

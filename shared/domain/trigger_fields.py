@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from shared.domain.cron import MAX_EXPRESSION, read_expression
+from shared.domain.durations import PositiveDuration
 from shared.domain.instants import Instant, format_instant
 from shared.domain.zones import MAX_NAME, zone
 
@@ -115,3 +116,14 @@ EndAt = Annotated[
     Field(description="It does not fire after this instant."),
 ]
 """A pydantic field type for the end of what `start_at`, an earlier field, begins."""
+
+Jitter = Annotated[
+    PositiveDuration | None,
+    Field(
+        description="Spreads the load: it fires later than its timetable says, always by the same "
+        "while, which is shorter than this and depends on the names of workflow and trigger. "
+        "`startAt` and `endAt` limit the instants before they are moved. For an interval, "
+        "shorter than that."
+    ),
+]
+"""A pydantic field type for how far the instants of a trigger may be moved."""

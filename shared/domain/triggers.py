@@ -14,6 +14,7 @@ from shared.domain.trigger_fields import (
     CalendarDates,
     CronExpressions,
     EndAt,
+    Jitter,
     StartAt,
     Timezone,
 )
@@ -66,15 +67,16 @@ class PeriodicTrigger(BaseModel):
             "Shorter than the interval."
         ),
     ] = None
+    jitter: Jitter = None
 
-    @field_validator("phase", mode="after")
+    @field_validator("phase", "jitter", mode="after")
     @classmethod
-    def _within_interval(cls, phase: timedelta | None, info: ValidationInfo) -> timedelta | None:
+    def _within_interval(cls, length: timedelta | None, info: ValidationInfo) -> timedelta | None:
         interval = info.data.get("interval")
-        if phase is not None and interval is not None and phase >= interval:
-            given, limit = format_duration(phase), format_duration(interval)
+        if length is not None and interval is not None and length >= interval:
+            given, limit = format_duration(length), format_duration(interval)
             raise ValueError(f"is '{given}'; it must be shorter than the interval, '{limit}'")
-        return phase
+        return length
 
 
 class CronTrigger(BaseModel):
@@ -125,6 +127,7 @@ class CronTrigger(BaseModel):
     ] = OnFold.FIRST
     start_at: StartAt = None
     end_at: EndAt = None
+    jitter: Jitter = None
 
 
 class OnceTrigger(BaseModel):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
 from shared.domain.identity import shard_of, workflow_key
+from shared.domain.jitter import Delayed, delay_of
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 from shared.domain.timetable import Timetable, timetable_of
@@ -87,10 +88,11 @@ class DueWorkflow:
         """
         trigger = self.trigger
         step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
-        timetable = timetable_of(trigger, self.next_run_at - step)
+        delay = delay_of(trigger, self.tenant, self.workflow_id, self.trigger_id)
+        timetable = timetable_of(trigger, self.next_run_at - delay - step)
         if timetable is None:
             raise ValueError(f"a trigger of type '{self.trigger.type}' is never due")
-        return timetable
+        return Delayed(timetable, delay) if delay else timetable
 
 
 def due_workflow(workflow: Workflow) -> DueWorkflow | None:
@@ -109,10 +111,14 @@ def due_workflow(workflow: Workflow) -> DueWorkflow | None:
     )
 
 
-def first_run_at(trigger: Trigger | ForeignTrigger, now: datetime) -> datetime | None:
+def first_run_at(tenant: str, definition: WorkflowDefinition, now: datetime) -> datetime | None:
     """Return when a workflow created at `now` is due first, or None if it never is."""
+    trigger = definition.trigger
     timetable = None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, now)
-    return timetable.next_after(now) if timetable else None
+    if timetable is None:
+        return None
+    delay = delay_of(trigger, tenant, definition.workflow_id, trigger.type)
+    return Delayed(timetable, delay).next_after(now)
 
 
 def instants_after(workflow: Workflow, since: datetime) -> Iterator[datetime]:
@@ -134,7 +140,7 @@ def create(tenant: str, definition: WorkflowDefinition, version: int, now: datet
         definition=definition,
         version=version,
         enabled=True,
-        next_run_at=first_run_at(definition.trigger, now),
+        next_run_at=first_run_at(tenant, definition, now),
         created_at=now,
         updated_at=now,
     )
@@ -149,7 +155,9 @@ def redefine(
         workflow,
         definition=definition,
         version=version,
-        next_run_at=workflow.next_run_at if same_trigger else first_run_at(definition.trigger, now),
+        next_run_at=workflow.next_run_at
+        if same_trigger
+        else first_run_at(workflow.tenant, definition, now),
         updated_at=now,
     )
 

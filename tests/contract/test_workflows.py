@@ -189,7 +189,7 @@ async def test_a_trigger_that_cannot_be_read_keeps_no_other_from_being_read(
     workflows: WorkflowRepository,
 ) -> None:
     known = workflow("known", interval="10s")
-    trigger: JsonValue = {"type": "periodic", "interval": "10s", "jitter": "2s"}
+    trigger: JsonValue = {"type": "periodic", "interval": "10s", "spread": "2s"}
     document = {**normalised(known.definition), "workflowId": "later", "trigger": trigger}
     later = replace(known, definition=CATALOGUE.restore(document))
     for one in (later, known):

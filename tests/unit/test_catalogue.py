@@ -94,7 +94,7 @@ def test_an_action_of_an_unknown_type_is_kept_as_a_foreign_one() -> None:
         assert restored.trigger == parsed.trigger
 
 
-LATER: dict[str, JsonValue] = {"type": "periodic", "interval": "10s", "jitter": "2s"}
+LATER: dict[str, JsonValue] = {"type": "periodic", "interval": "10s", "spread": "2s"}
 """A trigger with a member that some later release may bring."""
 
 
@@ -109,7 +109,7 @@ def test_a_stored_trigger_that_cannot_be_read_is_kept_as_a_foreign_one() -> None
 def test_a_trigger_that_cannot_be_read_is_refused_when_somebody_writes_it() -> None:
     with pytest.raises(InvalidInput) as refused:
         CATALOGUE.parse({**EXAMPLE, "trigger": LATER})
-    assert [problem.pointer for problem in refused.value.problems] == ["/trigger/jitter"]
+    assert [problem.pointer for problem in refused.value.problems] == ["/trigger/spread"]
 
 
 def test_a_catalogue_knows_the_types_of_its_models() -> None:

@@ -1,6 +1,6 @@
 """What triggers mean: their one form, and what is said of those that are refused."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +33,7 @@ ALL: dict[str, Any] = {
     "onFold": "both",
     "startAt": "2026-01-01T00:00:00.000Z",
     "endAt": "2026-12-31T23:00:00.000Z",
+    "jitter": "90s",
 }
 
 
@@ -109,6 +110,7 @@ def test_a_trigger_reads_as_typed_values() -> None:
         onFold=OnFold.BOTH,
         startAt=datetime(2026, 1, 1, tzinfo=UTC),
         endAt=datetime(2026, 12, 31, 23, tzinfo=UTC),
+        jitter=timedelta(seconds=90),
     )
     once = TRIGGERS.validate_python({"type": "once", "at": datetime(2026, 1, 1, tzinfo=UTC)})
     assert once == OnceTrigger(type="once", at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -244,6 +246,8 @@ def test_an_instant_names_its_offset(at: object, said: str) -> None:
         ({"exclude": ["2026-12-25T00:00:00Z"]}, "/trigger/exclude/0", "a calendar date"),
         ({"exclude": "2026-12-25"}, "/trigger/exclude", "must be a list"),
         ({"exclude": ["2026-12-25"] * 367}, "/trigger/exclude", "at most 366 items"),
+        ({"jitter": "0s"}, "/trigger/jitter", "must be longer than 0"),
+        ({"jitter": "ten"}, "/trigger/jitter", "expected a whole number and a unit ms, s, m or h"),
         ({"onGap": "first"}, "/trigger/onGap", "must be one of 'skip' or 'next-valid'"),
         ({"onFold": "skip"}, "/trigger/onFold", "must be one of 'first', 'second' or 'both'"),
         ({"on_gap": "skip"}, "/trigger/on_gap", "is not a known field"),
@@ -268,11 +272,12 @@ def test_an_end_is_not_before_the_start(kind: dict[str, Any]) -> None:
     CATALOGUE.parse(_document(**plain, **start, endAt="2026-01-02T01:00:00+01:00"))
 
 
-@pytest.mark.parametrize("phase", ["10s", "1m", "10000ms"])
-def test_a_phase_is_shorter_than_the_interval(phase: str) -> None:
-    refused = _refused(_document(type="periodic", interval="10s", phase=phase))
-    assert "it must be shorter than the interval, '10s'" in refused["/trigger/phase"]
-    CATALOGUE.parse(_document(type="periodic", interval="10s", phase="9999ms"))
+@pytest.mark.parametrize("member", ["phase", "jitter"])
+@pytest.mark.parametrize("length", ["10s", "1m", "10000ms"])
+def test_a_phase_and_a_jitter_are_shorter_than_the_interval(member: str, length: str) -> None:
+    refused = _refused(_document(type="periodic", interval="10s", **{member: length}))
+    assert "it must be shorter than the interval, '10s'" in refused[f"/trigger/{member}"]
+    CATALOGUE.parse(_document(type="periodic", interval="10s", **{member: "9999ms"}))
 
 
 @given(st.text(alphabet="0123456789*/,-#L W?@MONfri\t", max_size=40))

@@ -1,0 +1,54 @@
+"""Spreading the load: a trigger with a `jitter` fires a constant while after its instants."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.durations import MILLISECOND
+from shared.domain.identity import workflow_key
+from shared.domain.instants import LAST
+from shared.domain.timetable import Timetable
+from shared.domain.triggers import CronTrigger, ForeignTrigger, PeriodicTrigger, Trigger
+
+
+def delay_of(
+    trigger: Trigger | ForeignTrigger, tenant: str, workflow_id: str, trigger_id: str
+) -> timedelta:
+    """Return how much later a trigger fires: from 0 to less than its jitter, in milliseconds.
+
+    It depends on nothing but what the trigger is called, so every service and every
+    release finds the same; otherwise the ids of occurrences would not agree.
+    """
+    if not isinstance(trigger, PeriodicTrigger | CronTrigger) or trigger.jitter is None:
+        return timedelta()
+    name = f"{workflow_key(tenant, workflow_id)}:{trigger_id}"
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+    return number % (trigger.jitter // MILLISECOND) * MILLISECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """A timetable (see Timetable) whose instants are those of another, each `by` so much later.
+
+    None comes after 2999, but one may come after the `endAt` of its trigger: that
+    limits the instants that are delayed.
+    """
+
+    timetable: Timetable
+    by: timedelta
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """See Timetable.next_after."""
+        return self._delayed(self.timetable.next_after(instant - self.by))
+
+    def latest_until(self, instant: datetime, since: datetime) -> datetime | None:
+        """See Timetable.latest_until."""
+        until = min(instant, LAST) - self.by
+        return self._delayed(self.timetable.latest_until(until, since - self.by))
+
+    def count(self, since: datetime, until: datetime) -> int:
+        """See Timetable.count."""
+        return self.timetable.count(since - self.by, min(until, LAST) - self.by)
+
+    def _delayed(self, at: datetime | None) -> datetime | None:
+        return None if at is None or at > LAST - self.by else at + self.by
