@@ -2,27 +2,34 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from scheduler_svc.metrics import SchedulerMetrics
+from shared.domain.course import Course
 from shared.domain.errors import Unavailable
-from shared.domain.execution import Execution, Skip, SkipReason
+from shared.domain.execution import Execution, Skip
 from shared.domain.identity import workflow_key
-from shared.domain.occurrences import occurrence, overlapped, recorded_until, skipped_occurrence
+from shared.domain.occurrences import occurrence, overlapped, skipped_occurrence
 from shared.domain.outcomes import Timing
-from shared.domain.schedule import AllRecorded, DuePlan, plan_due, unrecorded
-from shared.domain.workflow import DueWorkflow
+from shared.domain.schedule import Fire, Lapse
 from shared.ports.bus import ExecutionRequest, RequestPublisher
 from shared.ports.clock import Clock
 from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.workflows import Advance, Upcoming, WorkflowRepository
 
 log = structlog.get_logger(__name__)
-Planned = tuple[DueWorkflow, DuePlan]
-Settled = tuple[DueWorkflow, DuePlan | AllRecorded]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A step that was taken: the record that was to be made, and what became of that."""
+
+    course: Course
+    record: Execution
+    outcome: AddOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,103 +52,123 @@ class FireDueWorkflows:
     lead: timedelta = timedelta()
 
     async def __call__(self, upcoming: Sequence[Upcoming]) -> list[Upcoming]:
-        """Fire those that are still due; return when each is due next."""
+        """Fire those that are still due; return when each is to be looked at next."""
         keys = {workflow_key(item.tenant, item.workflow_id) for item in upcoming}
         present = await self.workflows.read_due(keys)
         now = self.clock.now()
-        planned = [
-            (due, plan)
-            for due in present
-            if (plan := plan_due(due.timetable, due.next_run_at, self._as_of(due, now)))
-        ]
-        settled = await self._record_missed(planned)
-        queued, too_early = await self._queue(settled)
-        done = [(due, plan) for due, plan in settled if due.key not in too_early]
-        await asyncio.gather(self._advance(done), self._announce(queued))
-        handled = {due.key for due, _ in done}
-        return [
-            Upcoming(due.tenant, due.workflow_id, plan.next_run_at)
-            for due, plan in done
-            if plan.next_run_at is not None
-        ] + [
-            Upcoming(due.tenant, due.workflow_id, due.next_run_at)
-            for due in present
-            if due.key not in handled
-        ]
+        courses = [Course.of(due, now, self.lead) for due in present]
+        following: list[Upcoming] = []
+        while courses:
+            courses, done, queued = await self._step(courses)
+            await asyncio.gather(self._advance(done), self._announce(queued))
+            following += [
+                Upcoming(course.due.tenant, course.due.workflow_id, at)
+                for course in done
+                if (at := course.next_look(now)) is not None
+            ]
+        return following
 
-    def _as_of(self, due: DueWorkflow, now: datetime) -> datetime:
-        """Take an instant that is close for reached; but never the one that follows it."""
-        return max(now, min(due.next_run_at, now + self.lead))
+    async def _step(
+        self, courses: Sequence[Course]
+    ) -> tuple[list[Course], list[Course], list[Execution]]:
+        """Take the next step of each course; return those with more, the others, and what fired."""
+        steps = [(course, course.step()) for course in courses]
+        lapses = [(course, step) for course, step in steps if isinstance(step, Lapse)]
+        fires = [(course, step) for course, step in steps if isinstance(step, Fire)]
+        taken = await self._record_lapses(lapses)
+        waiting, fired = await self._queue(fires)
+        moved = [*await self._behind_records([*taken, *fired]), *waiting]
+        more: list[Course] = []
+        done = [course for course, step in steps if step is None]
+        for course in moved:
+            (more if course.step() else done).append(course)
+        return more, done, _queued(fired)
 
-    async def _record_missed(self, planned: Sequence[Planned]) -> list[Settled]:
-        """Record the instants that passed unserved; return what remains to be done."""
-        behind = [(due, plan) for due, plan in planned if plan.missed]
-        if not behind:
-            return list(planned)
-        remaining: list[Settled] = [(due, plan) for due, plan in planned if not plan.missed]
-        records = [self._missed_record(due, plan) for due, plan in behind]
+    async def _record_lapses(self, lapses: Sequence[tuple[Course, Lapse]]) -> list[Taken]:
+        """Record the instants that passed without a run."""
+        if not lapses:
+            return []
+        now = self.clock.now()
+        records = [
+            skipped_occurrence(course.due, _skip(lapse), now, self.timing)
+            for course, lapse in lapses
+        ]
         outcomes = await self.executions.add(records)
-        for (due, plan), outcome in zip(behind, outcomes, strict=True):
+        for (course, lapse), outcome in zip(lapses, outcomes, strict=True):
             if outcome is AddOutcome.ADDED:
-                self._count_missed(due, plan)
-                remaining.append((due, plan))
-            else:
-                remaining.append((due, await self._continue(due, plan)))
-        return remaining
+                self._count_missed(course, lapse)
+        courses = [course for course, _ in lapses]
+        return list(map(Taken, courses, records, outcomes))
 
-    async def _continue(self, due: DueWorkflow, plan: DuePlan) -> DuePlan | AllRecorded:
-        """Go on behind what somebody else (or this one, before a crash) recorded already."""
-        rest: DuePlan | AllRecorded = plan
-        while isinstance(rest, DuePlan) and rest.missed is not None:
-            record = self._missed_record(due, rest)
-            (outcome,) = await self.executions.add([record])
-            if outcome is AddOutcome.ADDED:
-                self._count_missed(due, rest)
-                return rest
-            there = await self.executions.get(due.tenant, record.id)
-            until = recorded_until(there, rest.missed.first)
-            rest = unrecorded(rest, due.timetable, until)
-        return rest
-
-    def _missed_record(self, due: DueWorkflow, plan: DuePlan) -> Execution:
-        missed = plan.missed
-        if missed is None:
-            raise ValueError("the plan misses nothing")
-        reason = Skip(SkipReason.MISSED, missed.first, missed.last, missed.count)
-        return skipped_occurrence(due, reason, self.clock.now(), self.timing)
-
-    async def _queue(self, settled: Sequence[Settled]) -> tuple[list[Execution], set[str]]:
+    async def _queue(
+        self, fires: Sequence[tuple[Course, Fire]]
+    ) -> tuple[list[Course], list[Taken]]:
         """Insert the occurrences; one that meets an unfinished execution is recorded as skipped.
 
-        Unless its instant is still to come: then that may end in time. Returns what is
-        queued, and the keys of the workflows that it is too early for.
+        If it is to wait for its turn instead, its course is returned by itself.
         """
+        if not fires:
+            return [], []
         now = self.clock.now()
-        executions = [
-            occurrence(due, plan.fire_at, now, self.timing)
-            for due, plan in settled
-            if isinstance(plan, DuePlan)
-        ]
+        executions = [occurrence(course.due, fire.at, now, self.timing) for course, fire in fires]
         outcomes = await self.executions.add(executions)
-        results = list(zip(executions, outcomes, strict=True))
-        busy = [execution for execution, outcome in results if outcome is AddOutcome.BUSY]
-        overlaps = [overlapped(e, self.timing) for e in busy if not _is_ahead(e, now)]
-        recorded = await self.executions.add(overlaps)
-        self.metrics.skipped.labels("overlap").inc(recorded.count(AddOutcome.ADDED))
-        queued = [execution for execution, outcome in results if outcome is AddOutcome.ADDED]
-        self.metrics.fired.inc(len(queued))
-        for execution in queued:
+        courses = [course for course, _ in fires]
+        taken = list(map(Taken, courses, executions, outcomes))
+        for execution in _queued(taken):
             late = now - (execution.scheduled_for or now)
             self.metrics.lateness.observe(max(late.total_seconds(), 0))
-        early = [e for e in busy if _is_ahead(e, now)]
-        return queued, {workflow_key(e.tenant, e.workflow_id) for e in early}
+        self.metrics.fired.inc(outcomes.count(AddOutcome.ADDED))
+        busy = [one for one in taken if one.outcome is AddOutcome.BUSY]
+        waiting, overlaps = await self._parted(busy, now)
+        skipped = await self._record_overlaps(overlaps)
+        settled = [one for one in taken if one.outcome is not AddOutcome.BUSY]
+        return waiting, settled + skipped
 
-    async def _advance(self, settled: Sequence[Settled]) -> None:
-        moves = [
-            Advance(due.tenant, due.workflow_id, due.version, due.next_run_at, plan.next_run_at)
-            for due, plan in settled
+    async def _parted(
+        self, busy: Sequence[Taken], now: datetime
+    ) -> tuple[list[Course], list[Taken]]:
+        """Part those that wait for an unfinished execution to end from those that do not."""
+        keys = [one.course.due.key for one in busy if one.course.is_patient]
+        holders = await self.executions.active(keys) if keys else {}
+        waiting, others = [], []
+        for one in busy:
+            holder = holders.get(one.course.due.key)
+            if one.course.waits(_instant(one.record), holder, now):
+                waiting.append(replace(one.course, waiting=True))
+            else:
+                others.append(one)
+        return waiting, others
+
+    async def _record_overlaps(self, overlaps: Sequence[Taken]) -> list[Taken]:
+        if not overlaps:
+            return []
+        records = [overlapped(one.record, self.timing) for one in overlaps]
+        outcomes = await self.executions.add(records)
+        self.metrics.skipped.labels("overlap").inc(outcomes.count(AddOutcome.ADDED))
+        return list(map(Taken, [one.course for one in overlaps], records, outcomes))
+
+    async def _behind_records(self, taken: Sequence[Taken]) -> list[Course]:
+        """Return each course behind the record of the instant that it was at.
+
+        If it was on record already, made by somebody else or by this one before a
+        crash, that record says how far it reaches.
+        """
+        doubtful = [one.record for one in taken if one.outcome is not AddOutcome.ADDED]
+        there = await asyncio.gather(*(self.executions.get(r.tenant, r.id) for r in doubtful))
+        found = {record.id: stored for record, stored in zip(doubtful, there, strict=True)}
+        return [
+            one.course.past(_instant(one.record), found.get(one.record.id, one.record))
+            for one in taken
         ]
-        await self.workflows.advance(moves)
+
+    async def _advance(self, done: Sequence[Course]) -> None:
+        moves = [
+            Advance(due.tenant, due.workflow_id, due.version, due.next_run_at, course.at)
+            for course in done
+            if course.at != (due := course.due).next_run_at
+        ]
+        if moves:
+            await self.workflows.advance(moves)
 
     async def _announce(self, queued: Sequence[Execution]) -> None:
         """Send the requests; without a broker, `wakeAt` brings the executions back."""
@@ -154,17 +181,29 @@ class FireDueWorkflows:
         except Unavailable as error:
             log.warning("occurrence.not_announced", count=len(requests), why=error.reason)
 
-    def _count_missed(self, due: DueWorkflow, plan: DuePlan) -> None:
-        if plan.missed:
-            self.metrics.skipped.labels("missed").inc(plan.missed.count)
-            log.warning(
-                "occurrence.missed",
-                workflowId=due.workflow_id,
-                count=plan.missed.count,
-                since=plan.missed.first.isoformat(),
-                until=plan.missed.last.isoformat(),
-            )
+    def _count_missed(self, course: Course, lapse: Lapse) -> None:
+        missed = lapse.missed
+        self.metrics.skipped.labels(lapse.reason.value).inc(missed.count)
+        log.warning(
+            "occurrence.missed",
+            workflowId=course.due.workflow_id,
+            reason=lapse.reason.value,
+            count=missed.count,
+            since=missed.first.isoformat(),
+            until=missed.last.isoformat(),
+        )
 
 
-def _is_ahead(execution: Execution, now: datetime) -> bool:
-    return execution.scheduled_for is not None and execution.scheduled_for > now
+def _queued(taken: Sequence[Taken]) -> list[Execution]:
+    return [
+        one.record for one in taken if one.outcome is AddOutcome.ADDED and one.record.skip is None
+    ]
+
+
+def _skip(lapse: Lapse) -> Skip:
+    missed = lapse.missed
+    return Skip(lapse.reason, missed.first, missed.last, missed.count)
+
+
+def _instant(record: Execution) -> datetime:
+    return record.scheduled_for or record.created_at

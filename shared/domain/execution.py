@@ -103,6 +103,7 @@ class SkipReason(StrEnum):
 
     OVERLAP = "overlap"
     MISSED = "missed"
+    WINDOW = "window"
     DISABLED = "disabled"
     SUPERSEDED = "superseded"
 

@@ -1,14 +1,26 @@
-"""Which instants of a timetable are due, and which were missed.
+"""What becomes of the instants of a timetable that have passed: each fires, or lapses.
 
 Instants come from the timetable alone, never from when something ran, so lateness
-never accumulates into drift.
+never accumulates into drift. They are dealt with in order, in steps: each step begins
+at the first instant that has no record yet, and leaves one record, which says how far
+it reaches. So whoever repeats a step, or takes it at the same time with other plans,
+finds the record of whoever was first, and goes on behind it.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from shared.domain.durations import MILLISECOND
+from shared.domain.execution import SkipReason
 from shared.domain.timetable import Timetable
+from shared.domain.triggers import CatchUp, CronTrigger, PeriodicTrigger, Trigger
+
+PUNCTUAL: Final = timedelta(minutes=1)
+"""So late an instant still counts as on time: a scheduler that dies costs up to a lease."""
+
+MOST_TO_CATCH_UP: Final = 100
+"""So many instants may wait for their turn; when more have passed, the oldest lapse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,51 +33,61 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
-class DuePlan:
-    """What to do now: fire `fire_at`, record `missed` (if any), then wait for `next_run_at`.
+class Fire:
+    """The step that starts the workflow for one instant."""
 
-    Without a `next_run_at` the trigger has come to its end.
-    """
-
-    fire_at: datetime
-    missed: Missed | None
-    next_run_at: datetime | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class AllRecorded:
-    """Others have done everything; wait for `next_run_at`."""
+class Lapse:
+    """The step that lets instants pass without a run."""
 
-    next_run_at: datetime | None
+    missed: Missed
+    reason: SkipReason
 
 
-def plan_due(timetable: Timetable, next_run_at: datetime, now: datetime) -> DuePlan | None:
-    """Plan a trigger whose next instant is `next_run_at`; None if it is not due.
+@dataclass(frozen=True, slots=True)
+class Catching:
+    """How a trigger catches up: with each instant or the latest one, and how late at most."""
 
-    When several instants have passed, the latest fires and the others are missed.
-    """
-    if next_run_at > now:
+    every: bool = False
+    window: timedelta | None = None
+
+    @classmethod
+    def of(cls, trigger: Trigger) -> "Catching":
+        """Return how a trigger catches up."""
+        if not isinstance(trigger, PeriodicTrigger | CronTrigger):
+            return cls()
+        window = trigger.catch_up_window
+        if trigger.catch_up is CatchUp.NONE:
+            window = min(window or PUNCTUAL, PUNCTUAL)
+        return cls(trigger.catch_up is CatchUp.ALL, window)
+
+
+def next_step(
+    timetable: Timetable, at: datetime, now: datetime, catching: Catching
+) -> Fire | Lapse | None:
+    """Say what becomes of `at`, the first instant without a record; None if it has not come."""
+    if at > now:
         return None
-    latest = timetable.latest_until(now, next_run_at)
+    if catching.window is not None and at < now - catching.window:
+        gone = now - catching.window - MILLISECOND
+        return Lapse(_passed(timetable, at, gone), SkipReason.WINDOW)
+    if catching.every:
+        return _one_of_all(timetable, at, now)
+    latest = timetable.latest_until(now, at)
     if latest is None:
-        return DuePlan(next_run_at, None, timetable.next_after(next_run_at))
-    missed = _passed(timetable, next_run_at, latest - MILLISECOND)
-    return DuePlan(latest, missed, timetable.next_after(latest))
+        return Fire(at)
+    return Lapse(_passed(timetable, at, latest - MILLISECOND), SkipReason.MISSED)
 
 
-def unrecorded(
-    plan: DuePlan, timetable: Timetable, recorded_until: datetime
-) -> DuePlan | AllRecorded:
-    """Return what is left of a plan when all instants up to `recorded_until` have a record.
-
-    Somebody else may have begun the same plan at another moment, and fired or
-    skipped further than this one means to; then the next instant is the one after
-    theirs, lest what is on record be recorded once more.
-    """
-    if recorded_until >= plan.fire_at:
-        return AllRecorded(timetable.next_after(recorded_until))
-    missed = missed_after(timetable, recorded_until, plan.fire_at - MILLISECOND)
-    return DuePlan(plan.fire_at, missed, plan.next_run_at)
+def is_behind(timetable: Timetable, at: datetime, then: datetime) -> bool:
+    """Tell whether the turn of `at` came too late for on time, as that of other instants had."""
+    if then - at > PUNCTUAL:
+        return True
+    following = timetable.next_after(at)
+    return following is not None and following <= then
 
 
 def missed_after(timetable: Timetable, recorded_until: datetime, until: datetime) -> Missed | None:
@@ -86,6 +108,15 @@ def resume_plan(
         return None
     missed = _passed(timetable, next_run_at, now)
     return missed, timetable.next_after(missed.last)
+
+
+def _one_of_all(timetable: Timetable, at: datetime, now: datetime) -> Fire | Lapse:
+    if timetable.count(at, now) < MOST_TO_CATCH_UP:
+        return Fire(at)
+    kept = now
+    for _ in range(MOST_TO_CATCH_UP):
+        kept = (timetable.latest_until(kept, at) or at) - MILLISECOND
+    return Lapse(_passed(timetable, at, kept), SkipReason.WINDOW)
 
 
 def _passed(timetable: Timetable, first: datetime, until: datetime) -> Missed:

@@ -117,6 +117,15 @@ EndAt = Annotated[
 ]
 """A pydantic field type for the end of what `start_at`, an earlier field, begins."""
 
+CatchUpWindow = Annotated[
+    PositiveDuration | None,
+    Field(
+        description="An instant whose turn comes later than this does not fire, and is recorded "
+        "as skipped (window). Without it there is no such limit."
+    ),
+]
+"""A pydantic field type for how late an instant may still fire."""
+
 Jitter = Annotated[
     PositiveDuration | None,
     Field(

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
@@ -12,6 +12,7 @@ from shared.domain.instants import Instant
 from shared.domain.trigger_fields import (
     UTC_ZONE,
     CalendarDates,
+    CatchUpWindow,
     CronExpressions,
     EndAt,
     Jitter,
@@ -37,8 +38,32 @@ class OnFold(StrEnum):
     BOTH = "both"
 
 
+class CatchUp(StrEnum):
+    """What becomes of instants that passed while no scheduler was there."""
+
+    LATEST = "latest"
+    ALL = "all"
+    NONE = "none"
+
+
+_DEFAULTS: Final = frozenset({OnGap.NEXT_VALID, OnFold.FIRST, CatchUp.LATEST, UTC_ZONE, ()})
+
+
 def _is_default(value: object) -> bool:
-    return value is OnGap.NEXT_VALID or value is OnFold.FIRST or value in ((), UTC_ZONE)
+    return value in _DEFAULTS
+
+
+CatchUpPolicy = Annotated[
+    CatchUp,
+    Field(
+        exclude_if=_is_default,
+        description="What fires of the instants that passed while no scheduler was there. latest: "
+        "the last one. all: each, the oldest first, up to the last 100; one that meets an "
+        "unfinished execution waits for its turn. none: what is not later than a minute, "
+        "as far as it is the last one. The others are recorded as skipped.",
+    ),
+]
+"""A pydantic field type for what a trigger does about instants that have passed."""
 
 
 class PeriodicTrigger(BaseModel):
@@ -67,6 +92,8 @@ class PeriodicTrigger(BaseModel):
             "Shorter than the interval."
         ),
     ] = None
+    catch_up: CatchUpPolicy = CatchUp.LATEST
+    catch_up_window: CatchUpWindow = None
     jitter: Jitter = None
 
     @field_validator("phase", "jitter", mode="after")
@@ -127,6 +154,8 @@ class CronTrigger(BaseModel):
     ] = OnFold.FIRST
     start_at: StartAt = None
     end_at: EndAt = None
+    catch_up: CatchUpPolicy = CatchUp.LATEST
+    catch_up_window: CatchUpWindow = None
     jitter: Jitter = None
 
 

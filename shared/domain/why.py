@@ -21,6 +21,7 @@ from shared.domain.plan import Plan
 _SKIPPED: Final[Mapping[SkipReason, str]] = {
     SkipReason.OVERLAP: "another execution held the workflow when it was due",
     SkipReason.MISSED: "nothing was there to start it when it was due",
+    SkipReason.WINDOW: "its turn came later than its trigger catches up with",
     SkipReason.DISABLED: "the workflow was disabled when it was due",
     SkipReason.SUPERSEDED: "its trigger was replaced before it had started",
 }

@@ -174,6 +174,9 @@ async def test_read_due_tells_the_trigger_whatever_its_type(workflows: WorkflowR
         "onFold": "both",
         "startAt": "2026-01-01T12:00:00+01:00",
         "endAt": "2027-01-01T00:00:00Z",
+        "catchUp": "all",
+        "catchUpWindow": "6h",
+        "jitter": "90s",
     }
     once = {"type": "once", "at": "2026-01-01T05:00:00.250Z"}
     made = [workflow("cron", trigger=cron), workflow("once", trigger=once)]

@@ -113,6 +113,10 @@ class FaultyExecutions(MemoryExecutions):
         async with self.faults.call():
             return await super().get(tenant, execution_id)
 
+    async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:
+        async with self.faults.call():
+            return await super().active(active_keys)
+
 
 class FaultyWorkflows(MemoryWorkflows):
     """The workflows of another repository, seen over a connection with faults."""

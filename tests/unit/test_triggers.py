@@ -13,6 +13,7 @@ from shared.domain.catalogue import definition_text, normalised
 from shared.domain.cron import read_expression
 from shared.domain.errors import InvalidInput
 from shared.domain.triggers import (
+    CatchUp,
     CronTrigger,
     ForeignTrigger,
     OnceTrigger,
@@ -33,6 +34,8 @@ ALL: dict[str, Any] = {
     "onFold": "both",
     "startAt": "2026-01-01T00:00:00.000Z",
     "endAt": "2026-12-31T23:00:00.000Z",
+    "catchUp": "all",
+    "catchUpWindow": "6h",
     "jitter": "90s",
 }
 
@@ -59,6 +62,10 @@ def _refused(document: dict[str, Any]) -> dict[str, str]:
         (
             {"type": "periodic", "interval": "3600s", "phase": "0s", "startAt": None},
             '{"type":"periodic","interval":"1h","phase":"0s"}',
+        ),
+        (
+            {"type": "periodic", "interval": "1h", "catchUp": "latest", "catchUpWindow": None},
+            '{"type":"periodic","interval":"1h"}',
         ),
         (
             {
@@ -110,6 +117,8 @@ def test_a_trigger_reads_as_typed_values() -> None:
         onFold=OnFold.BOTH,
         startAt=datetime(2026, 1, 1, tzinfo=UTC),
         endAt=datetime(2026, 12, 31, 23, tzinfo=UTC),
+        catchUp=CatchUp.ALL,
+        catchUpWindow=timedelta(hours=6),
         jitter=timedelta(seconds=90),
     )
     once = TRIGGERS.validate_python({"type": "once", "at": datetime(2026, 1, 1, tzinfo=UTC)})
@@ -248,6 +257,8 @@ def test_an_instant_names_its_offset(at: object, said: str) -> None:
         ({"exclude": ["2026-12-25"] * 367}, "/trigger/exclude", "at most 366 items"),
         ({"jitter": "0s"}, "/trigger/jitter", "must be longer than 0"),
         ({"jitter": "ten"}, "/trigger/jitter", "expected a whole number and a unit ms, s, m or h"),
+        ({"catchUp": "some"}, "/trigger/catchUp", "must be one of 'latest', 'all' or 'none'"),
+        ({"catchUpWindow": "0s"}, "/trigger/catchUpWindow", "must be longer than 0"),
         ({"onGap": "first"}, "/trigger/onGap", "must be one of 'skip' or 'next-valid'"),
         ({"onFold": "skip"}, "/trigger/onFold", "must be one of 'first', 'second' or 'both'"),
         ({"on_gap": "skip"}, "/trigger/on_gap", "is not a known field"),

@@ -1,0 +1,81 @@
+"""How far the instants of a due workflow have been dealt with, record by record."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+from shared.domain.execution import Execution
+from shared.domain.occurrences import recorded_until
+from shared.domain.schedule import Catching, Fire, Lapse, is_behind, next_step
+from shared.domain.timetable import Timetable
+from shared.domain.workflow import DueWorkflow
+
+_LOOK_AGAIN: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The way of a workflow along its timetable: all instants before `at` have their record.
+
+    Without an `at` the trigger has come to its end. Instants up to `reached` are dealt
+    with now. While it is `waiting`, the instant at `at` was reached, and waits for an
+    unfinished execution to end.
+    """
+
+    due: DueWorkflow
+    timetable: Timetable
+    at: datetime | None
+    reached: datetime
+    waiting: bool = False
+
+    @classmethod
+    def of(cls, due: DueWorkflow, now: datetime, lead: timedelta) -> Self:
+        """Return the course of a workflow from its next instant on.
+
+        That one is taken for reached if it is closer than `lead`, but never one behind it.
+        """
+        reached = max(now, min(due.next_run_at, now + lead))
+        return cls(due, due.timetable, due.next_run_at, reached)
+
+    def step(self) -> Fire | Lapse | None:
+        """Say what is to be done next; None if there is nothing to do now."""
+        if self.at is None or self.waiting:
+            return None
+        return next_step(self.timetable, self.at, self.reached, Catching.of(self.due.trigger))
+
+    def past(self, at: datetime, record: Execution | None) -> Self:
+        """Go on behind the record of the instant `at`, whoever made it."""
+        return replace(self, at=self.timetable.next_after(recorded_until(record, at)))
+
+    @property
+    def is_patient(self) -> bool:
+        """Tell whether an instant of it may wait for an unfinished execution to end."""
+        return Catching.of(self.due.trigger).every
+
+    def waits(self, at: datetime, holder: Execution | None, now: datetime) -> bool:
+        """Tell whether an instant that meets an unfinished execution waits for its turn.
+
+        Ahead of itself it always does, as that execution may end in time.
+        It does if everything is to be caught up with, and it comes late, or meets an
+        execution of this trigger that came late: then others are behind it because of
+        what nobody was there for. On time, the workflow is simply busy.
+        """
+        if at > now:
+            return True
+        if not self.is_patient:
+            return False
+        if is_behind(self.timetable, at, now):
+            return True
+        if holder is None or holder.scheduled_for is None:
+            return False
+        same = holder.trigger_id == self.due.trigger_id
+        return same and is_behind(self.timetable, holder.scheduled_for, holder.created_at)
+
+    def next_look(self, now: datetime) -> datetime | None:
+        """Return when to look at it again: what waits is looked at in whole seconds.
+
+        So several who look at the same workflow do not add up to more looks.
+        """
+        if not self.waiting or (self.at is not None and self.at > now):
+            return self.at
+        return now.replace(microsecond=0) + _LOOK_AGAIN
