@@ -163,7 +163,14 @@ class FireDueWorkflows:
 
     async def _advance(self, done: Sequence[Course]) -> None:
         moves = [
-            Advance(due.tenant, due.workflow_id, due.version, due.next_run_at, course.at)
+            Advance(
+                due.tenant,
+                due.workflow_id,
+                due.version,
+                due.next_run_at,
+                course.at,
+                course.counted_fires,
+            )
             for course in done
             if course.at != (due := course.due).next_run_at
         ]

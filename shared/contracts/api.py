@@ -14,6 +14,7 @@ from shared.domain.catalogue import normalised
 from shared.domain.execution import Execution
 from shared.domain.schedule_warnings import ScheduleWarning
 from shared.domain.secrets import redact_headers
+from shared.domain.triggers import max_runs_of
 from shared.domain.workflow import Workflow, trigger_status
 from shared.ports.dead_letters import DeadLetter
 
@@ -37,6 +38,9 @@ class TriggerView(View):
     type: str
     status: Annotated[str, Field(examples=["idle", "busy", "pending"])]
     next_run_at: Instant | None = None
+    runs: Annotated[
+        int | None, Field(description="How often it has fired, if that is limited by maxRuns.")
+    ] = None
     execution_id: Annotated[
         str | None, Field(description="The unfinished execution, if busy or pending.")
     ] = None
@@ -104,6 +108,7 @@ def workflow_view(
             **definition["trigger"],
             status=trigger_status(active).value,
             next_run_at=workflow.next_run_at if workflow.enabled else None,
+            runs=workflow.runs if max_runs_of(workflow.definition.trigger) else None,
             execution_id=active.id if active else None,
             next_attempt_at=active.next_attempt_at if active else None,
             retries_left=active.retries_left if active else None,

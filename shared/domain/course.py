@@ -19,13 +19,15 @@ class Course:
 
     Without an `at` the trigger has come to its end. Instants up to `reached` are dealt
     with now. While it is `waiting`, the instant at `at` was reached, and waits for an
-    unfinished execution to end.
+    unfinished execution to end. `fires` is how often the workflow fired on the way, by
+    whomever.
     """
 
     due: DueWorkflow
     timetable: Timetable
     at: datetime | None
     reached: datetime
+    fires: int = 0
     waiting: bool = False
 
     @classmethod
@@ -44,8 +46,20 @@ class Course:
         return next_step(self.timetable, self.at, self.reached, Catching.of(self.due.trigger))
 
     def past(self, at: datetime, record: Execution | None) -> Self:
-        """Go on behind the record of the instant `at`, whoever made it."""
-        return replace(self, at=self.timetable.next_after(recorded_until(record, at)))
+        """Go on behind the record of the instant `at`, whoever made it.
+
+        After as many fires as the trigger is limited to, nothing comes any more.
+        """
+        fires = self.fires + (record is None or record.skip is None)
+        if fires == self.due.runs_left:
+            return replace(self, at=None, fires=fires)
+        following = self.timetable.next_after(recorded_until(record, at))
+        return replace(self, at=following, fires=fires)
+
+    @property
+    def counted_fires(self) -> int:
+        """How many fires are to be added to the runs of the workflow, if those are limited."""
+        return 0 if self.due.runs_left is None else self.fires
 
     @property
     def is_patient(self) -> bool:

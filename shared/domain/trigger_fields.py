@@ -21,6 +21,7 @@ from shared.domain.zones import MAX_NAME, zone
 
 MAX_EXPRESSIONS: Final = 10
 MAX_EXCLUDED: Final = 366
+MOST_RUNS: Final = 1_000_000_000
 UTC_ZONE: Final = "UTC"
 
 _DATE_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -125,6 +126,18 @@ CatchUpWindow = Annotated[
     ),
 ]
 """A pydantic field type for how late an instant may still fire."""
+
+MaxRuns = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=MOST_RUNS,
+        strict=True,
+        description="After it has fired so often it comes to its end. What is skipped, and what "
+        "is triggered by hand, does not count.",
+    ),
+]
+"""A pydantic field type for how often a trigger fires."""
 
 Jitter = Annotated[
     PositiveDuration | None,

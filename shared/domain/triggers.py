@@ -16,6 +16,7 @@ from shared.domain.trigger_fields import (
     CronExpressions,
     EndAt,
     Jitter,
+    MaxRuns,
     StartAt,
     Timezone,
 )
@@ -95,6 +96,7 @@ class PeriodicTrigger(BaseModel):
     catch_up: CatchUpPolicy = CatchUp.LATEST
     catch_up_window: CatchUpWindow = None
     jitter: Jitter = None
+    max_runs: MaxRuns = None
 
     @field_validator("phase", "jitter", mode="after")
     @classmethod
@@ -157,6 +159,7 @@ class CronTrigger(BaseModel):
     catch_up: CatchUpPolicy = CatchUp.LATEST
     catch_up_window: CatchUpWindow = None
     jitter: Jitter = None
+    max_runs: MaxRuns = None
 
 
 class OnceTrigger(BaseModel):
@@ -187,3 +190,8 @@ class ForeignTrigger(BaseModel):
 Trigger = Annotated[
     PeriodicTrigger | CronTrigger | OnceTrigger | ManualTrigger, Field(discriminator="type")
 ]
+
+
+def max_runs_of(trigger: Trigger | ForeignTrigger) -> int | None:
+    """Return how often a trigger fires until it comes to its end, if that is limited so."""
+    return trigger.max_runs if isinstance(trigger, PeriodicTrigger | CronTrigger) else None

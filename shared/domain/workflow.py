@@ -12,7 +12,13 @@ from shared.domain.jitter import Delayed, delay_of
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 from shared.domain.timetable import Timetable, timetable_of
-from shared.domain.triggers import CronTrigger, ForeignTrigger, PeriodicTrigger, Trigger
+from shared.domain.triggers import (
+    CronTrigger,
+    ForeignTrigger,
+    PeriodicTrigger,
+    Trigger,
+    max_runs_of,
+)
 from shared.domain.zones import tzdata_version
 
 
@@ -36,6 +42,8 @@ class Workflow:
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+    runs: int = 0
+    """How often its trigger has fired; counted only where that is limited."""
 
     @property
     def id(self) -> str:
@@ -64,11 +72,18 @@ class DueWorkflow:
     retries: int
     next_run_at: datetime
     timeout: timedelta | None = None
+    runs: int = 0
 
     @property
     def key(self) -> str:
         """The id across tenants."""
         return workflow_key(self.tenant, self.workflow_id)
+
+    @property
+    def runs_left(self) -> int | None:
+        """How often its trigger will still fire, if that is limited."""
+        limit = max_runs_of(self.trigger)
+        return None if limit is None else limit - self.runs
 
     @property
     def trigger_id(self) -> str:
@@ -108,6 +123,7 @@ def due_workflow(workflow: Workflow) -> DueWorkflow | None:
         retries=initial_retries(workflow.definition),
         next_run_at=workflow.next_run_at,
         timeout=workflow.definition.timeout,
+        runs=workflow.runs,
     )
 
 
@@ -121,16 +137,22 @@ def first_run_at(tenant: str, definition: WorkflowDefinition, now: datetime) -> 
     return Delayed(timetable, delay).next_after(now)
 
 
-def instants_after(workflow: Workflow, since: datetime) -> Iterator[datetime]:
-    """Yield the instants of a workflow after `since`, switched on or not."""
+def instants_after(workflow: Workflow, since: datetime, now: datetime) -> Iterator[datetime]:
+    """Yield the instants of a workflow after `since`, switched on or not.
+
+    Where its runs are limited, all instants between `now` and `since` are taken to fire.
+    """
     due = due_workflow(workflow)
     if due is None:
         return
-    timetable = due.timetable
+    timetable, left = due.timetable, due.runs_left
+    if left is not None:
+        left -= timetable.count(now, since)
     at = timetable.next_after(since)
-    while at is not None:
+    while at is not None and (left is None or left > 0):
         yield at
         at = timetable.next_after(at)
+        left = None if left is None else left - 1
 
 
 def create(tenant: str, definition: WorkflowDefinition, version: int, now: datetime) -> Workflow:
@@ -159,6 +181,7 @@ def redefine(
         if same_trigger
         else first_run_at(workflow.tenant, definition, now),
         updated_at=now,
+        runs=workflow.runs if same_trigger else 0,
     )
 
 
@@ -187,6 +210,15 @@ def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, Missed | None]:
     plan = resume_plan(due.timetable, due.next_run_at, now) if due else None
     missed, next_run_at = plan or (None, workflow.next_run_at)
     return replace(workflow, enabled=True, next_run_at=next_run_at, updated_at=now), missed
+
+
+def count_fires(workflow: Workflow, fires: int) -> Workflow:
+    """Return the workflow with so many fires more, if they count; it may be at its end then."""
+    limit = max_runs_of(workflow.definition.trigger)
+    if limit is None or not fires:
+        return workflow
+    runs = workflow.runs + fires
+    return replace(workflow, runs=runs, next_run_at=workflow.next_run_at if runs < limit else None)
 
 
 def delete(workflow: Workflow, now: datetime) -> Workflow:

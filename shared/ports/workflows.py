@@ -31,7 +31,7 @@ class Upcoming:
 class Advance:
     """Move a workflow's next instant, provided that and its version are still the ones given.
 
-    Without a `next_run_at` there is none any more.
+    Without a `next_run_at` there is none any more. With it, `fires` are added to its runs.
     """
 
     tenant: str
@@ -39,6 +39,7 @@ class Advance:
     version: int
     due: datetime
     next_run_at: datetime | None
+    fires: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +79,9 @@ class WorkflowRepository(Protocol):
     async def save(self, before: Workflow, after: Workflow) -> bool:
         """Store `after` if version, enabled and deleted are still those of `before`; else False.
 
-        The next instant is written only if `after` changes it, or the trigger, and then
-        only if it still is the one in `before` or the definition changed with it.
+        The next instant, and the runs with it, is written only if `after` changes it, or
+        the trigger, and then only if it still is the one in `before` or the definition
+        changed with it.
         """
         ...
 

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from shared.domain.catalogue import normalised
 from shared.domain.schedule import Missed
-from shared.domain.workflow import Workflow, delete, disable, enable, redefine
+from shared.domain.workflow import Workflow, count_fires, delete, disable, enable, redefine
 from shared.ports.workflows import Advance, VersionRef, WorkflowQuery, WorkflowRepository
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow
 
@@ -281,3 +281,52 @@ async def test_advancing_moves_an_instant_once(workflows: WorkflowRepository) ->
     await workflows.advance([])
     assert (await _stored(workflows, "a")).next_run_at == later
     assert (await _stored(workflows, "b")).next_run_at == due
+
+
+async def test_fires_are_counted_by_the_move_that_tells_of_them(
+    workflows: WorkflowRepository,
+) -> None:
+    limited = {"type": "periodic", "interval": "10s", "maxRuns": 3}
+    made = {name: workflow(name, trigger=limited) for name in ("a", "b", "c")}
+    for one in made.values():
+        await workflows.add(one)
+    due, later = NOW + 10 * SECOND, NOW + 20 * SECOND
+    move = Advance(TENANT, "a", 1, due, later, fires=2)
+    await workflows.advance([move, Advance(TENANT, "b", 1, due, later)])
+    await workflows.advance([move, Advance(TENANT, "c", 1, later, None, fires=3)])
+    moved = {
+        "a": replace(made["a"], next_run_at=later, runs=2),
+        "b": replace(made["b"], next_run_at=later),
+        "c": made["c"],
+    }
+    assert {name: await _stored(workflows, name) for name in made} == moved
+    found = await workflows.read_due([one.key for one in made.values()])
+    assert {due.workflow_id: (due.runs, due.runs_left) for due in found} == {
+        "a": (2, 1),
+        "b": (0, 3),
+        "c": (0, 3),
+    }
+    await workflows.advance([Advance(TENANT, "a", 1, later, None, fires=1)])
+    assert await _stored(workflows, "a") == replace(made["a"], next_run_at=None, runs=3)
+
+
+async def test_saving_keeps_the_runs_that_the_scheduler_counted_unless_the_trigger_changed(
+    workflows: WorkflowRepository,
+) -> None:
+    limited = {"type": "periodic", "interval": "10s", "maxRuns": 3}
+    first = workflow("a", trigger=limited)
+    await workflows.add(first)
+    due, later = NOW + 10 * SECOND, NOW + 20 * SECOND
+    await workflows.advance([Advance(TENANT, "a", 1, due, later, fires=1)])
+    off = disable(first, NOW)
+    assert await workflows.save(first, off) is True
+    stored = await _stored(workflows, "a")
+    assert stored == replace(off, next_run_at=later, runs=1)
+    on, _ = enable(stored, NOW + 25 * SECOND)
+    assert await workflows.save(stored, count_fires(on, 1)) is True
+    assert (await _stored(workflows, "a")).runs == 2
+    more = definition("a", trigger={**limited, "maxRuns": 9})
+    again = redefine(count_fires(on, 1), more, 2, NOW)
+    assert await workflows.save(count_fires(on, 1), again) is True
+    assert await _stored(workflows, "a") == again
+    assert again.runs == 0

@@ -101,6 +101,28 @@ async def test_an_instant_that_fired_just_before_the_switch_is_not_missed(desk: 
     assert desk.recorded() == [NOW + n * 10 * SECOND for n in range(1, 8)]
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_fire_that_nobody_counted_yet_is_counted_at_the_switch(limit: int) -> None:
+    desk = Desk()
+    limited = {**PERIODIC["trigger"], "maxRuns": limit}
+    created, _ = await desk.define.create(TENANT, {**PERIODIC, "trigger": limited})
+    due = due_workflow(created)
+    assert due is not None
+    await desk.clock.advance(10 * SECOND)
+    fired = occurrence(due, due.next_run_at, desk.clock.now(), Timing())
+    await desk.executions.add([fired])
+    await desk.switch(enabled=False)
+    await desk.clock.advance(15 * SECOND)
+    await desk.switch(enabled=True)
+    found = await desk.define.get(TENANT, "p")
+    assert found.runs == 1
+    if limit == 1:
+        assert (found.next_run_at, desk.skips()) == (None, [])
+        return
+    assert found.next_run_at == NOW + 30 * SECOND
+    assert desk.skips() == [Skip(SkipReason.DISABLED, NOW + 20 * SECOND, NOW + 20 * SECOND, 1)]
+
+
 async def test_a_new_trigger_records_what_the_old_one_left_undone(desk: Desk) -> None:
     await desk.clock.advance(35 * SECOND)
     await desk.define.replace(TENANT, "p", {**PERIODIC, "trigger": {"type": "manual"}}, None)

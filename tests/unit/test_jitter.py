@@ -89,7 +89,7 @@ def test_every_instant_to_come_is_later_by_the_delay(kind: str) -> None:
     while at is not None and len(expected) < 5:
         expected.append(at + delay)
         at = _plain(trigger).next_after(at)
-    found = [at for at, _ in zip(instants_after(delayed, NOW), range(5), strict=False)]
+    found = [at for at, _ in zip(instants_after(delayed, NOW, NOW), range(5), strict=False)]
     assert found == expected
     assert delayed.next_run_at == expected[0]
 

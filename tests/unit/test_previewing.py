@@ -81,6 +81,16 @@ async def test_the_instants_after_one_to_come_are_listed(api: Api) -> None:
     assert later == ["2026-03-02T01:00"]
 
 
+async def test_instants_are_listed_as_often_and_as_late_as_the_trigger_fires(api: Api) -> None:
+    await api.create(type="cron", schedule="@hourly", jitter="10m", maxRuns=2)
+    answer = await api.preview()
+    shown = [(item["at"], item["local"]) for item in answer.json()["items"]]
+    assert shown == [
+        ("2026-03-01T12:02:20.532Z", "2026-03-01T12:02:20.532+00:00"),
+        ("2026-03-01T13:02:20.532Z", "2026-03-01T13:02:20.532+00:00"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("since", "said"),
     [

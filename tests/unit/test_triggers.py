@@ -37,6 +37,7 @@ ALL: dict[str, Any] = {
     "catchUp": "all",
     "catchUpWindow": "6h",
     "jitter": "90s",
+    "maxRuns": 12,
 }
 
 
@@ -120,6 +121,7 @@ def test_a_trigger_reads_as_typed_values() -> None:
         catchUp=CatchUp.ALL,
         catchUpWindow=timedelta(hours=6),
         jitter=timedelta(seconds=90),
+        maxRuns=12,
     )
     once = TRIGGERS.validate_python({"type": "once", "at": datetime(2026, 1, 1, tzinfo=UTC)})
     assert once == OnceTrigger(type="once", at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -259,6 +261,8 @@ def test_an_instant_names_its_offset(at: object, said: str) -> None:
         ({"jitter": "ten"}, "/trigger/jitter", "expected a whole number and a unit ms, s, m or h"),
         ({"catchUp": "some"}, "/trigger/catchUp", "must be one of 'latest', 'all' or 'none'"),
         ({"catchUpWindow": "0s"}, "/trigger/catchUpWindow", "must be longer than 0"),
+        ({"maxRuns": 0}, "/trigger/maxRuns", "at least 1"),
+        ({"maxRuns": "3"}, "/trigger/maxRuns", "must be a whole number"),
         ({"onGap": "first"}, "/trigger/onGap", "must be one of 'skip' or 'next-valid'"),
         ({"onFold": "skip"}, "/trigger/onFold", "must be one of 'first', 'second' or 'both'"),
         ({"on_gap": "skip"}, "/trigger/on_gap", "is not a known field"),

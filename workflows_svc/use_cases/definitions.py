@@ -154,7 +154,8 @@ class DefineWorkflows:
         changed, missed = workflows.enable(current, now)
         due = workflows.due_workflow(current)
         if missed and due:
-            await self._record_missed(due, missed, SkipReason.DISABLED, now)
+            fires = await self._record_missed(due, missed, SkipReason.DISABLED, now)
+            changed = workflows.count_fires(changed, fires)
         return changed
 
     async def _record_superseded(
@@ -169,21 +170,25 @@ class DefineWorkflows:
 
     async def _record_missed(
         self, due: DueWorkflow, missed: Missed, why: SkipReason, now: datetime
-    ) -> None:
+    ) -> int:
         """Record what nothing ran for, behind what is on record already.
 
         Its first instants may be: fired just before, or recorded by a call that crashed.
+        Returns how many had fired, which nobody may have counted yet.
         """
         rest: Missed | None = missed
-        while rest:
+        fires = 0
+        while rest and fires != due.runs_left:
             reason = Skip(why, rest.first, rest.last, rest.count)
             record = skipped_occurrence(due, reason, now, self.timing)
             (outcome,) = await self.executions.add([record])
             if outcome is AddOutcome.ADDED:
-                return
+                return fires
             there = await self.executions.get(due.tenant, record.id)
+            fires += there is None or there.skip is None
             until = recorded_until(there, rest.first)
             rest = missed_after(due.timetable, until, rest.last)
+        return fires
 
     def _announce(self, workflow: Workflow) -> None:
         if workflow.enabled and workflow.next_run_at is not None:

@@ -27,7 +27,7 @@ class PreviewSchedules:
         """
         workflow = await self.define.get(tenant, workflow_id)
         now = self.clock.now()
-        following = instants_after(workflow, max(since or now, now))
+        following = instants_after(workflow, max(since or now, now), now)
         return workflow, list(islice(following, count))
 
     def warnings(self, workflow: Workflow) -> list[ScheduleWarning]:

@@ -44,7 +44,7 @@ class MemoryWorkflows:
         if stored is None or _guard(stored) != _guard(before):
             return False
         if not reschedules(before, after):
-            after = replace(after, next_run_at=stored.next_run_at)
+            after = replace(after, next_run_at=stored.next_run_at, runs=stored.runs)
         elif after.version == before.version and stored.next_run_at != before.next_run_at:
             return False
         self._by_key[before.key] = after
@@ -87,7 +87,8 @@ class MemoryWorkflows:
             key = workflow_key(move.tenant, move.workflow_id)
             workflow = self._by_key.get(key)
             if workflow and (workflow.version, workflow.next_run_at) == (move.version, move.due):
-                self._by_key[key] = replace(workflow, next_run_at=move.next_run_at)
+                runs = workflow.runs + move.fires
+                self._by_key[key] = replace(workflow, next_run_at=move.next_run_at, runs=runs)
 
 
 def _guard(workflow: Workflow) -> tuple[int, bool, datetime | None]:

@@ -33,6 +33,7 @@ class _Trigger(BaseModel):
 
     type: str
     next_run_at: datetime | None = None
+    runs: int | None = None
 
 
 class WorkflowDocument(Document):

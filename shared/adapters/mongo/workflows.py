@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 _TRIGGER: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)
 _FIELDS: Final = frozenset({"workflowId", "trigger", "actions", "retry", "timeout"})
 _UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
+_OWN: Final = {"next_run_at": "nextRunAt", "runs": "runs"}
+"""What is stored with a trigger beyond its definition."""
+
 _SCHEDULE: Final = {
     "tenant": 1,
     "workflowId": 1,
@@ -147,26 +150,24 @@ class MongoWorkflows:
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         """See WorkflowRepository.advance."""
-        alike: dict[tuple[int, datetime, datetime | None], list[str]] = defaultdict(list)
+        alike: dict[tuple[int, datetime, datetime | None, int], list[str]] = defaultdict(list)
         for move in moves:
             key = workflow_key(move.tenant, move.workflow_id)
-            alike[move.version, move.due, move.next_run_at].append(key)
+            alike[move.version, move.due, move.next_run_at, move.fires].append(key)
         operations = [
             UpdateMany(
                 {"_id": {"$in": keys}, "version": version, "trigger.nextRunAt": due},
-                {"$set": {"trigger.nextRunAt": next_run_at}}
-                if next_run_at
-                else {"$unset": {"trigger.nextRunAt": ""}},
+                _moved(next_run_at, fires),
                 hint=BY_ID,
             )
-            for (version, due, next_run_at), keys in alike.items()
+            for (version, due, next_run_at, fires), keys in alike.items()
         ]
         if operations:
             with translated():
                 await self._workflows.bulk_write(operations, ordered=False)
 
     def _workflow(self, document: WorkflowDocument) -> Workflow:
-        trigger = document.trigger.model_dump(exclude={"next_run_at"})
+        trigger = document.trigger.model_dump(exclude=set(_OWN))
         definition = {
             "workflowId": document.workflow_id,
             "trigger": trigger,
@@ -181,6 +182,7 @@ class MongoWorkflows:
             version=document.version,
             enabled=document.enabled,
             next_run_at=document.trigger.next_run_at,
+            runs=document.trigger.runs or 0,
             created_at=document.created_at,
             updated_at=document.updated_at,
             deleted_at=document.deleted_at,
@@ -213,7 +215,17 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
 
 def _trigger(workflow: Workflow) -> dict[str, Any]:
     trigger = _mapping(normalised(workflow.definition)["trigger"])
-    return {**trigger, "nextRunAt": workflow.next_run_at} if workflow.next_run_at else trigger
+    own = {"nextRunAt": workflow.next_run_at, "runs": workflow.runs}
+    return trigger | {key: value for key, value in own.items() if value}
+
+
+def _moved(next_run_at: datetime | None, fires: int) -> dict[str, Any]:
+    change: dict[str, Any] = (
+        {"$set": {"trigger.nextRunAt": next_run_at}}
+        if next_run_at
+        else {"$unset": {"trigger.nextRunAt": ""}}
+    )
+    return {**change, "$inc": {"trigger.runs": fires}} if fires else change
 
 
 def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -246,7 +258,7 @@ def _options(definition: Mapping[str, Any]) -> str:
 def _due(raw: Raw) -> DueWorkflow | None:
     own, timeout = raw["actions"][0].get("retry"), raw.get("timeout")
     try:
-        trigger = _TRIGGER.validate_python(_without_instant(raw["trigger"]))
+        trigger = _TRIGGER.validate_python(_defined(raw["trigger"]))
     except ValidationError as error:
         log.warning("workflow.trigger_unreadable", workflow=raw["_id"], why=str(error)[:500])
         return None
@@ -258,11 +270,12 @@ def _due(raw: Raw) -> DueWorkflow | None:
         retries=(own or raw["retry"])["retries"],
         timeout=parse_duration(timeout) if timeout else None,
         next_run_at=_next_run_at(raw),
+        runs=raw["trigger"].get("runs", 0),
     )
 
 
-def _without_instant(trigger: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in trigger.items() if key != "nextRunAt"}
+def _defined(trigger: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in trigger.items() if key not in _OWN.values()}
 
 
 def _next_run_at(raw: Raw) -> datetime:
