@@ -170,6 +170,7 @@ class FireDueWorkflows:
                 due.next_run_at,
                 course.at,
                 course.counted_fires,
+                due.trigger_id if due.is_one_of_several else None,
             )
             for course in done
             if course.at != (due := course.due).next_run_at
@@ -194,6 +195,7 @@ class FireDueWorkflows:
         log.warning(
             "occurrence.missed",
             workflowId=course.due.workflow_id,
+            trigger=course.due.trigger_id,
             reason=lapse.reason.value,
             count=missed.count,
             since=missed.first.isoformat(),

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -28,19 +28,39 @@ class Page(View, Generic[T]):
     next_cursor: str | None = None
 
 
-class TriggerView(View):
-    """The trigger as it was defined, and whether it could fire now."""
+_WITH_FIELDS: Final = ConfigDict(
+    alias_generator=to_camel, validate_by_name=True, extra="allow", serialize_by_alias=True
+)
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, extra="allow", serialize_by_alias=True
-    )
+
+_RUNS: Final = "How often it has fired, if that is limited by maxRuns."
+
+
+class OneTriggerView(View):
+    """One of several triggers as it was defined, and when it fires next."""
+
+    model_config = _WITH_FIELDS
+
+    id: str
+    type: str
+    next_run_at: Instant | None = None
+    runs: Annotated[int | None, Field(description=_RUNS)] = None
+
+
+class TriggerView(View):
+    """The trigger as it was defined, and whether it could fire now.
+
+    Of several triggers, which are in `triggers`, the type is `several`.
+    """
+
+    model_config = _WITH_FIELDS
 
     type: str
     status: Annotated[str, Field(examples=["idle", "busy", "pending"])]
-    next_run_at: Instant | None = None
-    runs: Annotated[
-        int | None, Field(description="How often it has fired, if that is limited by maxRuns.")
+    next_run_at: Annotated[
+        Instant | None, Field(description="Of several triggers, the earliest.")
     ] = None
+    runs: Annotated[int | None, Field(description=_RUNS)] = None
     execution_id: Annotated[
         str | None, Field(description="The unfinished execution, if busy or pending.")
     ] = None
@@ -55,6 +75,7 @@ class WorkflowView(View):
     version: int
     enabled: bool
     trigger: TriggerView
+    triggers: list[OneTriggerView] | None = None
     actions: list[dict[str, JsonValue]]
     retry: dict[str, JsonValue]
     concurrency: int | None = None
@@ -105,14 +126,15 @@ def workflow_view(
         version=workflow.version,
         enabled=workflow.enabled,
         trigger=TriggerView(
-            **definition["trigger"],
+            **definition.get("trigger", {"type": "several"}),
             status=trigger_status(active).value,
             next_run_at=workflow.next_run_at if workflow.enabled else None,
-            runs=workflow.runs if max_runs_of(workflow.definition.trigger) else None,
+            runs=_runs(workflow),
             execution_id=active.id if active else None,
             next_attempt_at=active.next_attempt_at if active else None,
             retries_left=active.retries_left if active else None,
         ),
+        triggers=_several(workflow, definition.get("triggers")),
         actions=[_redacted(action) for action in definition["actions"]],
         retry=definition["retry"],
         concurrency=definition.get("concurrency"),
@@ -141,6 +163,29 @@ def dead_letter_view(letter: DeadLetter, *, whole: bool = True) -> DeadLetterVie
         value=base64.b64encode(record.value).decode() if whole else None,
         text=_text(record.value) if whole else None,
     )
+
+
+def _several(
+    workflow: Workflow, triggers: Sequence[dict[str, Any]] | None
+) -> list[OneTriggerView] | None:
+    if triggers is None:
+        return None
+    instants = workflow.next_runs if workflow.enabled else {}
+    return [
+        OneTriggerView(
+            **each, next_run_at=instants.get(each["id"]), runs=_runs(workflow, each["id"])
+        )
+        for each in triggers
+    ]
+
+
+def _runs(workflow: Workflow, trigger_id: str | None = None) -> int | None:
+    """Return how often a trigger (by default, the only one) has fired, if that is limited."""
+    triggers = workflow.definition.all_triggers
+    if trigger_id is None and len(triggers) > 1:
+        return None
+    name = trigger_id or next(iter(triggers))
+    return None if max_runs_of(triggers[name]) is None else workflow.runs.get(name, 0)
 
 
 def _redacted(action: dict[str, JsonValue]) -> dict[str, JsonValue]:

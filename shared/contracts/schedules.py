@@ -32,15 +32,21 @@ class PreviewItem(View):
     local: Annotated[
         str, Field(description="The same in the trigger's time zone, with its offset from UTC.")
     ]
+    trigger: Annotated[
+        str | None, Field(description="The id of its trigger, where there are several.")
+    ] = None
 
 
 class PreviewView(View):
-    """The next instants of a workflow's trigger."""
+    """The next instants of a workflow's triggers."""
 
     workflow_id: str
     version: int
     enabled: Annotated[bool, Field(description="If not, none of them fires until it is.")]
-    timezone: str
+    timezone: Annotated[
+        str | None,
+        Field(description="The time zone of `local`; not there if its triggers have several."),
+    ] = None
     tzdata: Annotated[str, Field(description="The version of the zones' rules, as IANA names it.")]
     items: list[PreviewItem]
 
@@ -52,20 +58,36 @@ def warning_view(warning: ScheduleWarning) -> WarningView:
     )
 
 
-def preview_view(workflow: Workflow, instants: Sequence[datetime]) -> PreviewView:
-    """Show instants, also as the clocks of the trigger's zone tell them."""
-    trigger = workflow.definition.trigger
-    name = trigger.timezone if isinstance(trigger, CronTrigger) else UTC_ZONE
-    there = zone(name)
+def preview_view(workflow: Workflow, instants: Sequence[tuple[datetime, str]]) -> PreviewView:
+    """Show instants, also as the clocks of their trigger's zone tell them."""
+    zones = _zones(workflow)
+    names = set(zones.values())
+    several = workflow.definition.triggers is not None
     return PreviewView(
         workflow_id=workflow.id,
         version=workflow.version,
         enabled=workflow.enabled,
-        timezone=name,
+        timezone=names.pop() if len(names) == 1 else None,
         tzdata=tzdata_version(),
-        items=[PreviewItem(at=at, local=_local(at.astimezone(there))) for at in instants],
+        items=[
+            PreviewItem(
+                at=at,
+                local=_local(at.astimezone(zone(zones[name]))),
+                trigger=name if several else None,
+            )
+            for at, name in instants
+        ],
     )
 
 
 def _local(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")
+
+
+def _zones(workflow: Workflow) -> dict[str, str]:
+    """Return the zone of each trigger; one that has none shares that of the others."""
+    triggers = workflow.definition.all_triggers
+    own = {name: t.timezone for name, t in triggers.items() if isinstance(t, CronTrigger)}
+    shared = set(own.values())
+    default = shared.pop() if len(shared) == 1 else UTC_ZONE
+    return {name: own.get(name, default) for name in triggers}

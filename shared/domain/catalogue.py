@@ -308,12 +308,15 @@ def _with_undoing(spec: ActionSpec, specs: Mapping[str, ActionSpec]) -> type[Act
 
 def _definition_model(models: tuple[type[ActionDefinition], ...]) -> type[WorkflowDefinition]:
     actions: Any = (_many(models), _field(WorkflowDefinition, "actions"))
-    description = WorkflowDefinition.model_fields["trigger"].description
+    triggers: Any = (tuple[Trigger, ...] | None, _field(WorkflowDefinition, "triggers"))
+    said = WorkflowDefinition.model_fields["trigger"].description
+    trigger: Any = Annotated[Trigger | None, Field(validate_default=True, description=said)]
     return create_model(
         "WorkflowDefinition",
         __base__=WorkflowDefinition,
         __doc__="A workflow: when it runs and what it does.",
-        trigger=Annotated[Trigger, Field(description=description)],
+        triggers=triggers,
+        trigger=(trigger, None),
         actions=actions,
     )
 

@@ -1,19 +1,29 @@
 """What a user writes: a workflow definition with its trigger, actions and retry policy."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from shared.domain.durations import Timeout
 from shared.domain.graph import check_graph
 from shared.domain.retry import RetryPolicy
+from shared.domain.trigger_ids import AnyTrigger, identified, trigger_id
 from shared.domain.triggers import ForeignTrigger, Trigger
 
 MAX_ACTIONS: Final = 100
+MAX_TRIGGERS: Final = 10
 MAX_ITEMS: Final = 1_000
 DEFAULT_CONCURRENCY: Final = 10
 
@@ -154,6 +164,14 @@ class ActionDefinition(BaseModel):
 _ONLY_IN_GRAPH: Final = frozenset({"needs", "when", "run_if", "for_each", "on_error", "compensate"})
 
 
+_ONE_OR_SEVERAL: Final[dict[str, JsonValue]] = {
+    "oneOf": [
+        {"required": ["trigger"], "properties": {"trigger": {"type": "object"}}},
+        {"required": ["triggers"], "properties": {"triggers": {"type": "array"}}},
+    ]
+}
+
+
 class WorkflowDefinition(BaseModel):
     """A workflow as its author means it. `ActionCatalogue.model` narrows `actions` to known types.
 
@@ -161,17 +179,26 @@ class WorkflowDefinition(BaseModel):
     starts as soon as what it needs has ended.
     """
 
-    model_config = _MODEL
+    model_config = _MODEL | ConfigDict(json_schema_extra=_ONE_OR_SEVERAL)
 
     workflow_id: WorkflowId
+    triggers: Annotated[
+        tuple[Annotated[Trigger | ForeignTrigger, Field(union_mode="left_to_right")], ...] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_TRIGGERS,
+            description="Several triggers, instead of `trigger`: it runs at the instants of each.",
+        ),
+    ] = None
     trigger: Annotated[
-        Trigger | ForeignTrigger,
+        Trigger | ForeignTrigger | None,
         Field(
             union_mode="left_to_right",
+            validate_default=True,
             description="When it runs: by hand, periodically, at times of a calendar, or once. "
-            "Each may be triggered by hand as well.",
+            "Each may be triggered by hand as well. Required, unless there are `triggers`.",
         ),
-    ]
+    ] = None
     actions: Annotated[
         tuple[SerializeAsAny[ActionDefinition], ...],
         Field(
@@ -202,6 +229,25 @@ class WorkflowDefinition(BaseModel):
         Field(description="A JSON Schema (2020-12) that the input of every trigger must meet."),
     ] = None
 
+    @field_validator("triggers", mode="after")
+    @classmethod
+    def _name_triggers(
+        cls, triggers: tuple[AnyTrigger, ...] | None
+    ) -> tuple[AnyTrigger, ...] | None:
+        return None if triggers is None else identified(triggers)
+
+    @field_validator("trigger", mode="after")
+    @classmethod
+    def _either(cls, trigger: AnyTrigger | None, info: ValidationInfo) -> AnyTrigger | None:
+        if "triggers" not in info.data:
+            return trigger
+        several = info.data["triggers"] is not None
+        if trigger is None and not several:
+            raise ValueError("is required; or 'triggers', a list of 1 to 10 of them")
+        if trigger is not None and several:
+            raise ValueError("must be left out where there are 'triggers'; move it into the list")
+        return trigger
+
     @field_validator("actions", mode="after")
     @classmethod
     def _connect_actions(
@@ -214,6 +260,12 @@ class WorkflowDefinition(BaseModel):
         if any(action.needs is not None for action in named):
             check_graph({action.key: action.needs or () for action in named})
         return named
+
+    @property
+    def all_triggers(self) -> Mapping[str, AnyTrigger]:
+        """Its triggers by their ids, in their order, whether there is one or several."""
+        several = self.triggers if self.trigger is None else (self.trigger,)
+        return {trigger_id(trigger): trigger for trigger in several or ()}
 
     def retry_policy(self, action: ActionDefinition) -> RetryPolicy:
         """Return the policy that governs an action: its own, else the workflow's."""

@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from shared.domain.daylight import warnings_of
+from shared.domain.trigger_ids import AnyTrigger
 from shared.domain.triggers import ForeignTrigger, ManualTrigger
 from shared.domain.workflow import Workflow
+
+_ONLY: Final = "/trigger"
+_OVER: Final = "has no instant to come: the workflow runs only when it is triggered by hand"
+_ONE_IS_OVER: Final = "has no instant to come: it fires nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +24,31 @@ class ScheduleWarning:
 
 
 def schedule_warnings(workflow: Workflow, now: datetime) -> list[ScheduleWarning]:
-    """Return what is to be said of a workflow's trigger."""
-    trigger = workflow.definition.trigger
+    """Return what is to be said of a workflow's triggers."""
+    several = workflow.definition.triggers is not None
+    return [
+        warning
+        for position, (name, trigger) in enumerate(workflow.definition.all_triggers.items())
+        for warning in _warnings(
+            trigger,
+            f"/triggers/{position}" if several else _ONLY,
+            now,
+            is_over=name not in workflow.next_runs,
+        )
+    ]
+
+
+def _warnings(
+    trigger: AnyTrigger, pointer: str, now: datetime, *, is_over: bool
+) -> list[ScheduleWarning]:
     if isinstance(trigger, ManualTrigger):
         return []
     if isinstance(trigger, ForeignTrigger):
         said = "is of a kind that this release does not know; it is kept, and fires nothing here"
-        return [ScheduleWarning("/trigger", said)]
-    if workflow.next_run_at is None:
-        said = "has no instant to come: the workflow runs only when it is triggered by hand"
-        return [ScheduleWarning("/trigger", said)]
+        return [ScheduleWarning(pointer, said)]
+    if is_over:
+        return [ScheduleWarning(pointer, _OVER if pointer == _ONLY else _ONE_IS_OVER)]
     return [
-        ScheduleWarning("/trigger/schedule", warning.message, warning.dates)
+        ScheduleWarning(f"{pointer}/schedule", warning.message, warning.dates)
         for warning in warnings_of(trigger, now)
     ]

@@ -23,6 +23,8 @@ MAX_EXPRESSIONS: Final = 10
 MAX_EXCLUDED: Final = 366
 MOST_RUNS: Final = 1_000_000_000
 UTC_ZONE: Final = "UTC"
+BY_HAND: Final = "manual"
+"""What executions that somebody triggered by hand name as their trigger."""
 
 _DATE_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
@@ -32,6 +34,12 @@ def _not_before_start(end: datetime | None, info: ValidationInfo) -> datetime | 
     if end is not None and start is not None and end < start:
         raise ValueError(f"is {format_instant(end)}, before startAt ({format_instant(start)})")
     return end
+
+
+def _not_by_hand(trigger_id: str) -> str:
+    if trigger_id == BY_HAND:
+        raise ValueError(f"is '{BY_HAND}', which is what executions triggered by hand name")
+    return trigger_id
 
 
 def _listed(value: object) -> object:
@@ -73,6 +81,19 @@ def _known_zone(name: str) -> str:
 def _in_order(dates: Iterable[date]) -> tuple[date, ...]:
     return tuple(sorted(set(dates)))
 
+
+ManualTriggerId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Unique within the workflow; by default its type, and from the second of a "
+        "type on with a number, as in 'cron-2'.",
+    ),
+]
+"""A pydantic field type for what a trigger is called that does not fire by itself."""
+
+TriggerId = Annotated[ManualTriggerId, AfterValidator(_not_by_hand)]
+"""A pydantic field type for what a trigger is called in ids and answers."""
 
 _STRING: Final = {"type": "string", "maxLength": MAX_EXPRESSION}
 CronExpressions = Annotated[

@@ -16,9 +16,11 @@ from shared.domain.trigger_fields import (
     CronExpressions,
     EndAt,
     Jitter,
+    ManualTriggerId,
     MaxRuns,
     StartAt,
     Timezone,
+    TriggerId,
 )
 
 _MODEL = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
@@ -75,6 +77,7 @@ class PeriodicTrigger(BaseModel):
 
     model_config = _MODEL
 
+    id: TriggerId | None = None
     type: Literal["periodic"]
     interval: Interval
     start_at: Annotated[
@@ -113,6 +116,7 @@ class CronTrigger(BaseModel):
 
     model_config = _MODEL
 
+    id: TriggerId | None = None
     type: Literal["cron"]
     schedule: Annotated[
         CronExpressions,
@@ -167,6 +171,7 @@ class OnceTrigger(BaseModel):
 
     model_config = _MODEL
 
+    id: TriggerId | None = None
     type: Literal["once"]
     at: Annotated[Instant, Field(description="When; if it has passed already, never.")]
 
@@ -176,6 +181,7 @@ class ManualTrigger(BaseModel):
 
     model_config = _MODEL
 
+    id: ManualTriggerId | None = None
     type: Literal["manual"]
 
 
@@ -184,6 +190,7 @@ class ForeignTrigger(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
+    id: str | None = None
     type: str
 
 

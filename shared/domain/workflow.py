@@ -1,9 +1,11 @@
 """A workflow: its current definition, whether it is enabled, and when it is due next."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import merge
+from operator import itemgetter
 
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
@@ -12,6 +14,7 @@ from shared.domain.jitter import Delayed, delay_of
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 from shared.domain.timetable import Timetable, timetable_of
+from shared.domain.trigger_ids import AnyTrigger, unchanged
 from shared.domain.triggers import (
     CronTrigger,
     ForeignTrigger,
@@ -32,17 +35,21 @@ class TriggerStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
-    """One workflow of one tenant. Its id is never reused: a deleted one keeps its version."""
+    """One workflow of one tenant. Its id is never reused: a deleted one keeps its version.
+
+    `next_runs` has the next instant of each trigger that has one, by the trigger's id, and
+    `runs` how often those have fired whose runs are limited.
+    """
 
     tenant: str
     definition: WorkflowDefinition
     version: int
     enabled: bool
-    next_run_at: datetime | None
+    next_runs: Mapping[str, datetime]
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
-    runs: int = 0
+    runs: Mapping[str, int] = field(default_factory=dict)
     """How often its trigger has fired; counted only where that is limited."""
 
     @property
@@ -56,6 +63,11 @@ class Workflow:
         return workflow_key(self.tenant, self.id)
 
     @property
+    def next_run_at(self) -> datetime | None:
+        """The earliest instant at which one of its triggers is due, if any ever is."""
+        return min(self.next_runs.values(), default=None)
+
+    @property
     def shard(self) -> int:
         """The part of the due work it belongs to."""
         return shard_of(self.tenant, self.id)
@@ -63,15 +75,17 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class DueWorkflow:
-    """What the scheduler needs to know of a workflow to fire it."""
+    """What the scheduler needs to know of a workflow to fire one of its triggers."""
 
     tenant: str
     workflow_id: str
     version: int
+    trigger_id: str
     trigger: Trigger
     retries: int
     next_run_at: datetime
     timeout: timedelta | None = None
+    is_one_of_several: bool = False
     runs: int = 0
 
     @property
@@ -81,14 +95,9 @@ class DueWorkflow:
 
     @property
     def runs_left(self) -> int | None:
-        """How often its trigger will still fire, if that is limited."""
+        """How often it will still fire, if that is limited."""
         limit = max_runs_of(self.trigger)
         return None if limit is None else limit - self.runs
-
-    @property
-    def trigger_id(self) -> str:
-        """What the trigger is called in ids and answers."""
-        return self.trigger.type
 
     @property
     def tzdata(self) -> str | None:
@@ -110,59 +119,73 @@ class DueWorkflow:
         return Delayed(timetable, delay) if delay else timetable
 
 
-def due_workflow(workflow: Workflow) -> DueWorkflow | None:
-    """Return what firing a workflow needs, or None for one that is not due any more, or never."""
-    trigger = workflow.definition.trigger
-    if workflow.next_run_at is None or isinstance(trigger, ForeignTrigger):
-        return None
-    return DueWorkflow(
-        tenant=workflow.tenant,
-        workflow_id=workflow.id,
-        version=workflow.version,
-        trigger=trigger,
-        retries=initial_retries(workflow.definition),
-        next_run_at=workflow.next_run_at,
-        timeout=workflow.definition.timeout,
-        runs=workflow.runs,
-    )
+Unserved = tuple[DueWorkflow, Missed]
+"""A trigger, and instants of it that nobody dealt with."""
 
 
-def first_run_at(tenant: str, definition: WorkflowDefinition, now: datetime) -> datetime | None:
-    """Return when a workflow created at `now` is due first, or None if it never is."""
-    trigger = definition.trigger
+def due_workflows(workflow: Workflow) -> list[DueWorkflow]:
+    """Return what firing takes of each trigger of a workflow that has an instant to come."""
+    definition = workflow.definition
+    return [
+        DueWorkflow(
+            tenant=workflow.tenant,
+            workflow_id=workflow.id,
+            version=workflow.version,
+            trigger_id=name,
+            trigger=trigger,
+            retries=initial_retries(definition),
+            next_run_at=workflow.next_runs[name],
+            timeout=definition.timeout,
+            is_one_of_several=definition.triggers is not None,
+            runs=workflow.runs.get(name, 0),
+        )
+        for name, trigger in definition.all_triggers.items()
+        if name in workflow.next_runs and not isinstance(trigger, ForeignTrigger)
+    ]
+
+
+def first_run_at(
+    tenant: str, workflow_id: str, trigger_id: str, trigger: AnyTrigger, now: datetime
+) -> datetime | None:
+    """Return when a trigger created at `now` is due first, or None if it never is."""
     timetable = None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, now)
     if timetable is None:
         return None
-    delay = delay_of(trigger, tenant, definition.workflow_id, trigger.type)
+    delay = delay_of(trigger, tenant, workflow_id, trigger_id)
     return Delayed(timetable, delay).next_after(now)
 
 
-def instants_after(workflow: Workflow, since: datetime, now: datetime) -> Iterator[datetime]:
-    """Yield the instants of a workflow after `since`, switched on or not.
+def instants_after(
+    workflow: Workflow, since: datetime, now: datetime
+) -> Iterator[tuple[datetime, str]]:
+    """Yield the instants of a workflow after `since`, switched on or not, each with its trigger.
 
-    Where its runs are limited, all instants between `now` and `since` are taken to fire.
+    Those of all triggers, by their ids, come in one order. Where the runs of one are
+    limited, all its instants between `now` and `since` are taken to fire.
     """
-    due = due_workflow(workflow)
-    if due is None:
-        return
+    found = (_instants(due, since, now) for due in due_workflows(workflow))
+    return merge(*found, key=itemgetter(0))
+
+
+def _instants(due: DueWorkflow, since: datetime, now: datetime) -> Iterator[tuple[datetime, str]]:
     timetable, left = due.timetable, due.runs_left
     if left is not None:
         left -= timetable.count(now, since)
     at = timetable.next_after(since)
     while at is not None and (left is None or left > 0):
-        yield at
+        yield at, due.trigger_id
         at = timetable.next_after(at)
         left = None if left is None else left - 1
 
 
 def create(tenant: str, definition: WorkflowDefinition, version: int, now: datetime) -> Workflow:
-    """Return a new workflow, due at the first instant of its trigger after `now`."""
+    """Return a new workflow, due at the first instants of its triggers after `now`."""
     return Workflow(
         tenant=tenant,
         definition=definition,
         version=version,
         enabled=True,
-        next_run_at=first_run_at(tenant, definition, now),
+        next_runs=_next_runs(tenant, definition, now),
         created_at=now,
         updated_at=now,
     )
@@ -171,32 +194,34 @@ def create(tenant: str, definition: WorkflowDefinition, version: int, now: datet
 def redefine(
     workflow: Workflow, definition: WorkflowDefinition, version: int, now: datetime
 ) -> Workflow:
-    """Return the workflow with a new definition; its schedule moves only if the trigger changed."""
-    same_trigger = definition.trigger == workflow.definition.trigger
+    """Return the workflow with a new definition; the triggers that stay keep their place."""
+    kept = unchanged(workflow.definition.all_triggers, definition.all_triggers)
+    places = {name: workflow.next_runs.get(name) for name in kept}
     return replace(
         workflow,
         definition=definition,
         version=version,
-        next_run_at=workflow.next_run_at
-        if same_trigger
-        else first_run_at(workflow.tenant, definition, now),
+        next_runs=_next_runs(workflow.tenant, definition, now, places),
         updated_at=now,
-        runs=workflow.runs if same_trigger else 0,
+        runs={name: count for name, count in workflow.runs.items() if name in kept},
     )
 
 
-def reschedules(before: Workflow, after: Workflow) -> bool:
-    """Tell whether a change decides the next instant anew, even if it comes out the same."""
-    changed = after.definition.trigger != before.definition.trigger
-    return changed or after.next_run_at != before.next_run_at
-
-
-def superseded(due: DueWorkflow, trigger: Trigger | ForeignTrigger, now: datetime) -> Missed | None:
-    """Return the instants up to `now` that nobody dealt with and a new trigger does away with."""
-    if trigger == due.trigger:
-        return None
-    plan = resume_plan(due.timetable, due.next_run_at, now)
-    return plan[0] if plan else None
+def _next_runs(
+    tenant: str,
+    definition: WorkflowDefinition,
+    now: datetime,
+    places: Mapping[str, datetime | None] | None = None,
+) -> dict[str, datetime]:
+    """Return the next instants: where triggers have a place, that, else their first."""
+    known = places or {}
+    found = {
+        name: known[name]
+        if name in known
+        else first_run_at(tenant, definition.workflow_id, name, trigger, now)
+        for name, trigger in definition.all_triggers.items()
+    }
+    return {name: at for name, at in found.items() if at is not None}
 
 
 def disable(workflow: Workflow, now: datetime) -> Workflow:
@@ -204,26 +229,35 @@ def disable(workflow: Workflow, now: datetime) -> Workflow:
     return replace(workflow, enabled=False, updated_at=now)
 
 
-def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, Missed | None]:
+def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]:
     """Return the workflow switched on, and the instants that passed while it was off."""
-    due = due_workflow(workflow)
-    plan = resume_plan(due.timetable, due.next_run_at, now) if due else None
-    missed, next_run_at = plan or (None, workflow.next_run_at)
-    return replace(workflow, enabled=True, next_run_at=next_run_at, updated_at=now), missed
+    runs: dict[str, datetime | None] = {**workflow.next_runs}
+    unserved: list[Unserved] = []
+    for due in due_workflows(workflow):
+        if plan := resume_plan(due.timetable, due.next_run_at, now):
+            missed, runs[due.trigger_id] = plan
+            unserved.append((due, missed))
+    next_runs = {name: at for name, at in runs.items() if at is not None}
+    return replace(workflow, enabled=True, next_runs=next_runs, updated_at=now), unserved
 
 
-def count_fires(workflow: Workflow, fires: int) -> Workflow:
-    """Return the workflow with so many fires more, if they count; it may be at its end then."""
-    limit = max_runs_of(workflow.definition.trigger)
+def count_fires(workflow: Workflow, trigger_id: str, fires: int) -> Workflow:
+    """Return the workflow with so many fires more of a trigger, if they count.
+
+    That may be at its end then.
+    """
+    limit = max_runs_of(workflow.definition.all_triggers[trigger_id])
     if limit is None or not fires:
         return workflow
-    runs = workflow.runs + fires
-    return replace(workflow, runs=runs, next_run_at=workflow.next_run_at if runs < limit else None)
+    runs = {**workflow.runs, trigger_id: workflow.runs.get(trigger_id, 0) + fires}
+    ended = runs[trigger_id] >= limit
+    places = {n: at for n, at in workflow.next_runs.items() if not (ended and n == trigger_id)}
+    return replace(workflow, runs=runs, next_runs=places)
 
 
 def delete(workflow: Workflow, now: datetime) -> Workflow:
     """Return the tombstone of the workflow: never due, its version kept for a re-creation."""
-    return replace(workflow, enabled=False, next_run_at=None, updated_at=now, deleted_at=now)
+    return replace(workflow, enabled=False, next_runs={}, updated_at=now, deleted_at=now)
 
 
 def trigger_status(active: Execution | None) -> TriggerStatus:

@@ -20,7 +20,7 @@ class VersionRef:
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """A workflow and the instant at which it is due."""
+    """A workflow and the instant at which a trigger of it is due, whichever that is."""
 
     tenant: str
     workflow_id: str
@@ -29,9 +29,11 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Move a workflow's next instant, provided that and its version are still the ones given.
+    """Move a trigger's next instant, provided that and the version are still the ones given.
 
     Without a `next_run_at` there is none any more. With it, `fires` are added to its runs.
+    `trigger_id` says which of several triggers is meant; a workflow that has but one needs
+    no saying.
     """
 
     tenant: str
@@ -40,11 +42,15 @@ class Advance:
     due: datetime
     next_run_at: datetime | None
     fires: int = 0
+    trigger_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowQuery:
-    """Which workflows to list, by id. `after` is the last id of the page before."""
+    """Which workflows to list, by id. `after` is the last id of the page before.
+
+    Those with a `trigger_type` have a trigger of that type, among others perhaps.
+    """
 
     tenant: str
     trigger_type: str | None = None
@@ -79,9 +85,9 @@ class WorkflowRepository(Protocol):
     async def save(self, before: Workflow, after: Workflow) -> bool:
         """Store `after` if version, enabled and deleted are still those of `before`; else False.
 
-        The next instant, and the runs with it, is written only if `after` changes it, or
-        the trigger, and then only if it still is the one in `before` or the definition
-        changed with it.
+        Next instants, and the runs with them, are written only if `after` changes one, or a
+        trigger, and then only if those are still the ones in `before` that the change
+        relies on (`relied_on`).
         """
         ...
 
@@ -92,7 +98,7 @@ class WorkflowRepository(Protocol):
     async def due(
         self, horizon: datetime, shards: Collection[int] | None, limit: int
     ) -> list[Upcoming]:
-        """Return enabled workflows due at or before `horizon`, earliest first.
+        """Return enabled workflows due at or before `horizon`, each once, earliest first.
 
         The cost depends on what is due, not on what is stored.
         """
@@ -101,6 +107,7 @@ class WorkflowRepository(Protocol):
     async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
         """Return the present schedule of the enabled workflows among `keys` that have one.
 
+        There is one for each trigger that has an instant to come, in their order.
         A trigger that cannot be read here is left to a scheduler that can.
         """
         ...

@@ -7,7 +7,15 @@ from pydantic import JsonValue
 
 from shared.domain.catalogue import normalised
 from shared.domain.schedule import Missed
-from shared.domain.workflow import Workflow, count_fires, delete, disable, enable, redefine
+from shared.domain.workflow import (
+    Workflow,
+    count_fires,
+    delete,
+    disable,
+    due_workflows,
+    enable,
+    redefine,
+)
 from shared.ports.workflows import Advance, VersionRef, WorkflowQuery, WorkflowRepository
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow
 
@@ -86,7 +94,7 @@ async def test_enabling_is_refused_when_the_instant_moved_meanwhile(
     assert off.next_run_at is not None
     await workflows.add(off)
     again, missed = enable(off, NOW + 25 * SECOND)
-    assert missed is not None
+    assert missed
     await workflows.advance([Advance(TENANT, "a", 1, off.next_run_at, NOW + 20 * SECOND)])
     assert await workflows.save(off, again) is False
 
@@ -213,7 +221,7 @@ async def test_a_trigger_that_has_come_to_its_end_is_never_due_again(
     await workflows.advance([moved])
     assert await _stored(workflows, "a") == once
     await workflows.advance([replace(moved, due=once.next_run_at)])
-    assert await _stored(workflows, "a") == replace(once, next_run_at=None)
+    assert await _stored(workflows, "a") == replace(once, next_runs={})
     assert await workflows.due(NOW + timedelta(days=1), None, 10) == []
     assert await workflows.read_due([once.key]) == []
 
@@ -265,7 +273,8 @@ async def test_enabling_a_trigger_that_ended_while_it_was_off_leaves_no_instant(
     off = disable(once, NOW)
     await workflows.add(off)
     on, missed = enable(off, NOW + timedelta(hours=3))
-    assert missed == Missed(NOW + timedelta(hours=2), NOW + timedelta(hours=2), 1)
+    at = NOW + timedelta(hours=2)
+    assert missed == [(*due_workflows(off), Missed(at, at, 1))]
     assert await workflows.save(off, on) is True
     assert await _stored(workflows, "a") == on
     assert on.next_run_at is None
@@ -295,8 +304,8 @@ async def test_fires_are_counted_by_the_move_that_tells_of_them(
     await workflows.advance([move, Advance(TENANT, "b", 1, due, later)])
     await workflows.advance([move, Advance(TENANT, "c", 1, later, None, fires=3)])
     moved = {
-        "a": replace(made["a"], next_run_at=later, runs=2),
-        "b": replace(made["b"], next_run_at=later),
+        "a": replace(made["a"], next_runs={"periodic": later}, runs={"periodic": 2}),
+        "b": replace(made["b"], next_runs={"periodic": later}),
         "c": made["c"],
     }
     assert {name: await _stored(workflows, name) for name in made} == moved
@@ -307,7 +316,7 @@ async def test_fires_are_counted_by_the_move_that_tells_of_them(
         "c": (0, 3),
     }
     await workflows.advance([Advance(TENANT, "a", 1, later, None, fires=1)])
-    assert await _stored(workflows, "a") == replace(made["a"], next_run_at=None, runs=3)
+    assert await _stored(workflows, "a") == replace(made["a"], next_runs={}, runs={"periodic": 3})
 
 
 async def test_saving_keeps_the_runs_that_the_scheduler_counted_unless_the_trigger_changed(
@@ -321,12 +330,12 @@ async def test_saving_keeps_the_runs_that_the_scheduler_counted_unless_the_trigg
     off = disable(first, NOW)
     assert await workflows.save(first, off) is True
     stored = await _stored(workflows, "a")
-    assert stored == replace(off, next_run_at=later, runs=1)
+    assert stored == replace(off, next_runs={"periodic": later}, runs={"periodic": 1})
     on, _ = enable(stored, NOW + 25 * SECOND)
-    assert await workflows.save(stored, count_fires(on, 1)) is True
-    assert (await _stored(workflows, "a")).runs == 2
+    assert await workflows.save(stored, count_fires(on, "periodic", 1)) is True
+    assert (await _stored(workflows, "a")).runs == {"periodic": 2}
     more = definition("a", trigger={**limited, "maxRuns": 9})
-    again = redefine(count_fires(on, 1), more, 2, NOW)
-    assert await workflows.save(count_fires(on, 1), again) is True
+    again = redefine(count_fires(on, "periodic", 1), more, 2, NOW)
+    assert await workflows.save(count_fires(on, "periodic", 1), again) is True
     assert await _stored(workflows, "a") == again
-    assert again.runs == 0
+    assert again.runs == {}

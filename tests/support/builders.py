@@ -31,7 +31,7 @@ def definition(
     )
     document: dict[str, Any] = {
         "workflowId": workflow_id,
-        "trigger": trigger,
+        **({} if "triggers" in more else {"trigger": trigger}),
         "actions": actions or [{"type": "log", "message": "hi"}],
         **more,
     }

@@ -198,7 +198,7 @@ async def test_firing_again_doubles_nothing(rig: Rig) -> None:
     fired, sent = await rig.occurrence(DUE), rig.bus.sent_ids()
     behind = await rig.workflows.get(TENANT, "hello")
     assert behind is not None
-    rig.workflows._by_key[hello.key] = replace(behind, next_run_at=DUE)
+    rig.workflows._by_key[hello.key] = replace(behind, next_runs={"periodic": DUE})
     assert await rig.fire([HELLO]) == [Upcoming(TENANT, "hello", DUE + 10 * SECOND)]
     assert (await rig.occurrence(DUE), len(sent), rig.bus.sent()) == (fired, 1, [])
     assert await rig.next_run_at() == DUE + 10 * SECOND

@@ -12,7 +12,7 @@ from shared.domain.instants import LAST
 from shared.domain.jitter import Delayed, delay_of
 from shared.domain.timetable import Timetable, timetable_of
 from shared.domain.triggers import Trigger
-from shared.domain.workflow import due_workflow, instants_after
+from shared.domain.workflow import due_workflows, instants_after
 from tests.support.builders import NOW, SECOND, TENANT, workflow
 
 TRIGGERS: TypeAdapter[Trigger] = TypeAdapter(Trigger)
@@ -80,8 +80,7 @@ def test_without_a_jitter_there_is_no_delay(trigger: dict[str, Any]) -> None:
 def test_every_instant_to_come_is_later_by_the_delay(kind: str) -> None:
     trigger = KINDS[kind]
     delayed = workflow("world", trigger=trigger)
-    due = due_workflow(delayed)
-    assert due is not None
+    (due,) = due_workflows(delayed)
     delay = delay_of(due.trigger, TENANT, "world", due.trigger_id)
     assert delay > timedelta()
     at = _plain(trigger).next_after(NOW - delay)

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.api import workflow_view
 from shared.domain.errors import Unavailable
-from shared.domain.workflow import instants_after, redefine
+from shared.domain.workflow import Workflow, instants_after, redefine
 from tests.support.builders import NOW, SECOND, definition, queued, workflow
 from tests.unit.doubles import Faults
 from tests.unit.rivals import DUE, EVERY, FAULTS, HELLO, POLICIES, World, orders, take_turns
@@ -21,7 +21,7 @@ LIMITED = {"type": "periodic", "interval": "10s", "maxRuns": 3}
 
 
 def _runs(world: World) -> int:
-    return world.workflows._by_key["default:hello"].runs
+    return world.workflows._by_key["default:hello"].runs.get("periodic", 0)
 
 
 def _check(world: World, runs: int) -> None:
@@ -98,25 +98,27 @@ async def test_schedulers_that_crash_again_and_again_never_fire_too_often(
 
 
 def test_another_trigger_counts_anew_and_another_action_does_not() -> None:
-    fired = replace(workflow(trigger=LIMITED), runs=2)
+    fired = replace(workflow(trigger=LIMITED), runs={"periodic": 2})
     said = definition(trigger=LIMITED, actions=[{"type": "log", "message": "more"}])
-    assert redefine(fired, said, 2, NOW).runs == 2
+    assert redefine(fired, said, 2, NOW).runs == {"periodic": 2}
     longer = definition(trigger={**LIMITED, "maxRuns": 5})
-    assert redefine(fired, longer, 2, NOW).runs == 0
+    assert redefine(fired, longer, 2, NOW).runs == {}
+
+
+def instants(limited: Workflow, since: datetime, now: datetime) -> list[datetime]:
+    return [at for at, _ in instants_after(limited, since, now)]
 
 
 def test_no_more_instants_are_to_come_than_runs_are_left() -> None:
     limited = workflow(trigger=LIMITED)
-    assert list(instants_after(limited, NOW, NOW)) == [DUE, DUE + EVERY, DUE + 2 * EVERY]
-    assert list(instants_after(limited, DUE + SECOND, NOW)) == [DUE + EVERY, DUE + 2 * EVERY]
-    assert list(instants_after(limited, DUE + SECOND, DUE + SECOND)) == [
-        DUE + k * EVERY for k in (1, 2, 3)
-    ]
-    assert list(instants_after(limited, NOW + 3600 * SECOND, NOW)) == []
+    assert instants(limited, NOW, NOW) == [DUE, DUE + EVERY, DUE + 2 * EVERY]
+    assert instants(limited, DUE + SECOND, NOW) == [DUE + EVERY, DUE + 2 * EVERY]
+    assert instants(limited, DUE + SECOND, DUE + SECOND) == [DUE + k * EVERY for k in (1, 2, 3)]
+    assert instants(limited, NOW + 3600 * SECOND, NOW) == []
 
 
 def test_runs_are_shown_where_they_are_limited() -> None:
-    limited = replace(workflow(trigger=LIMITED), runs=2)
+    limited = replace(workflow(trigger=LIMITED), runs={"periodic": 2})
     assert workflow_view(limited, None).trigger.runs == 2
     assert workflow_view(workflow(trigger=LIMITED), None).trigger.runs == 0
     assert workflow_view(workflow(interval="10s"), None).trigger.runs is None

@@ -15,7 +15,6 @@ from shared.domain.errors import InvalidInput
 from shared.domain.triggers import (
     CatchUp,
     CronTrigger,
-    ForeignTrigger,
     OnceTrigger,
     OnFold,
     OnGap,
@@ -104,7 +103,7 @@ def test_a_trigger_has_one_form_without_its_defaults(given_as: dict[str, Any], s
 def test_the_form_of_a_trigger_says_everything_that_is_not_a_default() -> None:
     given_as = {**ALL, "exclude": ["2026-12-25", "2026-12-24", "2026-12-25"]}
     trigger = CATALOGUE.parse(_document(**given_as)).trigger
-    assert not isinstance(trigger, ForeignTrigger)
+    assert isinstance(trigger, CronTrigger)
     assert TRIGGERS.dump_python(trigger, mode="json", by_alias=True, exclude_none=True) == ALL
 
 

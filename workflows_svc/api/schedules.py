@@ -37,6 +37,7 @@ async def instant_from(
 
 @router.get(
     "/{workflow_id}/preview",
+    response_model_exclude_none=True,
     responses=responses(HTTPStatus.NOT_FOUND),
     dependencies=[Depends(known_parameters("from", "count"))],
     summary="List the next instants of a workflow",
@@ -47,7 +48,7 @@ async def preview(
     since: Annotated[datetime | None, Depends(instant_from)],
     count: Annotated[int, Query(ge=1, le=1000, description="How many to return at most.")] = 10,
 ) -> PreviewView:
-    """Return when the trigger fires, computed as the scheduler does; fewer if it ends before.
+    """Return when its triggers fire, computed as the scheduler does; fewer if they end before.
 
     Nothing is due any more after the year 2999.
     """

@@ -23,6 +23,7 @@ from shared.domain.execution import Skip, SkipReason
 from shared.domain.identity import fingerprint
 from shared.domain.occurrences import recorded_until, skipped_occurrence
 from shared.domain.outcomes import Timing
+from shared.domain.rescheduling import reschedules, superseded
 from shared.domain.schedule import Missed, missed_after
 from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.bus import WorkflowChanged
@@ -88,7 +89,7 @@ class DefineWorkflows:
             await self._record_superseded(current, definition, now)
             changed = workflows.redefine(current, definition, version, now)
             if await self.workflows.save(current, changed):
-                if changed.next_run_at != current.next_run_at:
+                if reschedules(current, changed):
                     self._announce(changed)
                 return changed
         raise _contended(workflow_id)
@@ -151,21 +152,18 @@ class DefineWorkflows:
         now = self.clock.now()
         if not enabled:
             return workflows.disable(current, now)
-        changed, missed = workflows.enable(current, now)
-        due = workflows.due_workflow(current)
-        if missed and due:
+        changed, unserved = workflows.enable(current, now)
+        for due, missed in unserved:
             fires = await self._record_missed(due, missed, SkipReason.DISABLED, now)
-            changed = workflows.count_fires(changed, fires)
+            changed = workflows.count_fires(changed, due.trigger_id, fires)
         return changed
 
     async def _record_superseded(
         self, current: Workflow, definition: WorkflowDefinition, now: datetime
     ) -> None:
-        """Record the overdue instants of a trigger that is about to be replaced."""
-        due = workflows.due_workflow(current)
-        missed = workflows.superseded(due, definition.trigger, now) if due else None
-        if missed and due:
-            reason = SkipReason.SUPERSEDED if current.enabled else SkipReason.DISABLED
+        """Record the overdue instants of triggers that are about to be replaced."""
+        reason = SkipReason.SUPERSEDED if current.enabled else SkipReason.DISABLED
+        for due, missed in superseded(current, definition, now):
             await self._record_missed(due, missed, reason, now)
 
     async def _record_missed(

@@ -19,8 +19,10 @@ class PreviewSchedules:
 
     async def instants(
         self, tenant: str, workflow_id: str, since: datetime | None, count: int
-    ) -> tuple[Workflow, list[datetime]]:
+    ) -> tuple[Workflow, list[tuple[datetime, str]]]:
         """Return a workflow and its next instants after `since` (by default, now).
+
+        Each comes with the id of its trigger.
 
         What lies before now is history: its executions tell it, and a trigger that is
         new may never have had these instants. Raises NotFound.
@@ -31,5 +33,5 @@ class PreviewSchedules:
         return workflow, list(islice(following, count))
 
     def warnings(self, workflow: Workflow) -> list[ScheduleWarning]:
-        """Return what the author of a workflow should know about its trigger."""
+        """Return what the author of a workflow should know about its triggers."""
         return schedule_warnings(workflow, self.clock.now())

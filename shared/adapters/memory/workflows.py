@@ -7,7 +7,8 @@ from datetime import datetime
 from shared.domain.catalogue import definition_text
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.identity import workflow_key
-from shared.domain.workflow import DueWorkflow, Workflow, due_workflow, reschedules
+from shared.domain.rescheduling import relied_on, reschedules
+from shared.domain.workflow import DueWorkflow, Workflow, due_workflows
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 
@@ -44,8 +45,8 @@ class MemoryWorkflows:
         if stored is None or _guard(stored) != _guard(before):
             return False
         if not reschedules(before, after):
-            after = replace(after, next_run_at=stored.next_run_at, runs=stored.runs)
-        elif after.version == before.version and stored.next_run_at != before.next_run_at:
+            after = replace(after, next_runs=stored.next_runs, runs=stored.runs)
+        elif any(stored.next_runs.get(name) != at for name, at in relied_on(before, after).items()):
             return False
         self._by_key[before.key] = after
         return True
@@ -57,7 +58,7 @@ class MemoryWorkflows:
             for workflow in self._by_key.values()
             if workflow.tenant == query.tenant
             and workflow.deleted_at is None
-            and query.trigger_type in {None, workflow.definition.trigger.type}
+            and query.trigger_type in {None, *_trigger_types(workflow)}
             and (query.after is None or workflow.id > query.after)
         ]
         return sorted(found, key=lambda workflow: workflow.id)[: query.limit]
@@ -79,16 +80,31 @@ class MemoryWorkflows:
     async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
         """See WorkflowRepository.read_due."""
         known = (self._by_key[key] for key in keys if key in self._by_key)
-        return [due for w in known if w.enabled and (due := due_workflow(w))]
+        return [due for w in known if w.enabled for due in due_workflows(w)]
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         """See WorkflowRepository.advance."""
         for move in moves:
             key = workflow_key(move.tenant, move.workflow_id)
             workflow = self._by_key.get(key)
-            if workflow and (workflow.version, workflow.next_run_at) == (move.version, move.due):
-                runs = workflow.runs + move.fires
-                self._by_key[key] = replace(workflow, next_run_at=move.next_run_at, runs=runs)
+            if workflow and workflow.version == move.version:
+                self._by_key[key] = _moved(workflow, move)
+
+
+def _moved(workflow: Workflow, move: Advance) -> Workflow:
+    (name, *_) = (move.trigger_id,) if move.trigger_id else workflow.definition.all_triggers
+    if workflow.next_runs.get(name) != move.due:
+        return workflow
+    others = {key: at for key, at in workflow.next_runs.items() if key != name}
+    moved = {name: move.next_run_at} if move.next_run_at else {}
+    runs = workflow.runs
+    if move.fires:
+        runs = {**runs, name: runs.get(name, 0) + move.fires}
+    return replace(workflow, next_runs={**others, **moved}, runs=runs)
+
+
+def _trigger_types(workflow: Workflow) -> set[str]:
+    return {trigger.type for trigger in workflow.definition.all_triggers.values()}
 
 
 def _guard(workflow: Workflow) -> tuple[int, bool, datetime | None]:

@@ -28,12 +28,15 @@ ACTIVE_KEY_INDEX: Final = "active_key"
 _CONFIG: Final = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
-class _Trigger(BaseModel):
+class TriggerDocument(BaseModel):
+    """A trigger and its next instant; or several of them, with the earliest one's."""
+
     model_config = ConfigDict(extra="allow", alias_generator=to_camel, validate_by_name=True)
 
     type: str
     next_run_at: datetime | None = None
     runs: int | None = None
+    triggers: list["TriggerDocument"] | None = None
 
 
 class WorkflowDocument(Document):
@@ -46,7 +49,7 @@ class WorkflowDocument(Document):
     workflow_id: str
     version: int
     enabled: bool
-    trigger: _Trigger
+    trigger: TriggerDocument
     actions: list[dict[str, Any]]
     retry: dict[str, Any]
     timeout: str | None = None

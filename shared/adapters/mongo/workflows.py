@@ -1,14 +1,12 @@
 """Workflows and their versions in MongoDB, through Beanie; batches go to the collection."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
-from pymongo import UpdateMany
 from pymongo.errors import DuplicateKeyError
 
 from shared.adapters.mongo.connection import MongoConnection, Raw
@@ -16,22 +14,33 @@ from shared.adapters.mongo.documents import (
     BY_ID,
     DAWN,
     ONE_REPLY,
+    TriggerDocument,
     VersionDocument,
     WorkflowDocument,
 )
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import plain
+from shared.adapters.mongo.moves import updates
+from shared.adapters.mongo.several_triggers import (
+    SEVERAL,
+    packed,
+    placed,
+    still,
+    unpacked,
+)
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.durations import parse_duration
 from shared.domain.identity import version_key, workflow_key
+from shared.domain.rescheduling import relied_on, reschedules
+from shared.domain.trigger_ids import trigger_id
 from shared.domain.triggers import Trigger
-from shared.domain.workflow import DueWorkflow, Workflow, reschedules
+from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 log = structlog.get_logger(__name__)
 _TRIGGER: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)
-_FIELDS: Final = frozenset({"workflowId", "trigger", "actions", "retry", "timeout"})
+_FIELDS: Final = frozenset({"workflowId", "trigger", "triggers", "actions", "retry", "timeout"})
 _UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
 _OWN: Final = {"next_run_at": "nextRunAt", "runs": "runs"}
 """What is stored with a trigger beyond its definition."""
@@ -58,7 +67,7 @@ class MongoWorkflows:
     async def add_version(self, tenant: str, definition: WorkflowDefinition, version: int) -> bool:
         """See WorkflowRepository.add_version."""
         key = version_key(tenant, definition.workflow_id, version)
-        document = VersionDocument(id=key, definition=definition_text(definition))
+        document = VersionDocument(id=key, definition=_text(definition))
         with translated():
             try:
                 await document.insert()
@@ -75,7 +84,7 @@ class MongoWorkflows:
         with translated():
             cursor = self._versions.find({"_id": {"$in": list(keys)}}, batch_size=ONE_REPLY)
             found = await cursor.to_list()
-        return {keys[raw["_id"]]: self._catalogue.restore_text(raw["definition"]) for raw in found}
+        return {keys[raw["_id"]]: self._restored(raw["definition"]) for raw in found}
 
     async def add(self, workflow: Workflow) -> bool:
         """See WorkflowRepository.add."""
@@ -101,8 +110,8 @@ class MongoWorkflows:
             "deletedAt": before.deleted_at,
         }
         moved = reschedules(before, after)
-        if moved and after.version == before.version:
-            condition["trigger.nextRunAt"] = before.next_run_at
+        if moved:
+            condition |= still(relied_on(before, after), _trigger(before))
         sets, unsets = _changes(after, moved=moved)
         with translated():
             result = await self._workflows.update_one(condition, {"$set": sets, "$unset": unsets})
@@ -112,7 +121,8 @@ class MongoWorkflows:
         """See WorkflowRepository.find."""
         wanted: dict[str, Any] = {"tenant": query.tenant, "deletedAt": None}
         if query.trigger_type is not None:
-            wanted["trigger.type"] = query.trigger_type
+            kinds = ("trigger.type", "trigger.triggers.type")
+            wanted["$or"] = [{kind: query.trigger_type} for kind in kinds]
         if query.after is not None:
             wanted["workflowId"] = {"$gt": query.after}
         with translated():
@@ -146,43 +156,38 @@ class MongoWorkflows:
         with translated():
             cursor = self._workflows.find(wanted, _SCHEDULE, hint=BY_ID, batch_size=ONE_REPLY)
             found = await cursor.to_list()
-        return [due for raw in found if (due := _due(raw))]
+        return [due for raw in found for due in _due(raw)]
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         """See WorkflowRepository.advance."""
-        alike: dict[tuple[int, datetime, datetime | None, int], list[str]] = defaultdict(list)
-        for move in moves:
-            key = workflow_key(move.tenant, move.workflow_id)
-            alike[move.version, move.due, move.next_run_at, move.fires].append(key)
-        operations = [
-            UpdateMany(
-                {"_id": {"$in": keys}, "version": version, "trigger.nextRunAt": due},
-                _moved(next_run_at, fires),
-                hint=BY_ID,
-            )
-            for (version, due, next_run_at, fires), keys in alike.items()
-        ]
+        operations = updates(moves)
         if operations:
             with translated():
                 await self._workflows.bulk_write(operations, ordered=False)
 
+    def _restored(self, text: str) -> WorkflowDefinition:
+        definition = self._catalogue.restore_text(text)
+        if definition.trigger is None or definition.trigger.type != SEVERAL:
+            return definition
+        return self._catalogue.restore(unpacked(from_json(text)))
+
     def _workflow(self, document: WorkflowDocument) -> Workflow:
-        trigger = document.trigger.model_dump(exclude=set(_OWN))
         definition = {
             "workflowId": document.workflow_id,
-            "trigger": trigger,
+            "trigger": _without_instants(document.trigger),
             "actions": document.actions,
             "retry": document.retry,
             **({"timeout": document.timeout} if document.timeout else {}),
             **from_json(document.options),
         }
+        restored = self._catalogue.restore(unpacked(_mapping(definition)))
         return Workflow(
             tenant=document.tenant,
-            definition=self._catalogue.restore(_mapping(definition)),
+            definition=restored,
             version=document.version,
             enabled=document.enabled,
-            next_run_at=document.trigger.next_run_at,
-            runs=document.trigger.runs or 0,
+            next_runs=_next_runs(restored, document.trigger),
+            runs=_runs(restored, document.trigger),
             created_at=document.created_at,
             updated_at=document.updated_at,
             deleted_at=document.deleted_at,
@@ -199,7 +204,7 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
             "workflowId": workflow.id,
             "version": workflow.version,
             "enabled": workflow.enabled,
-            "trigger": _trigger(workflow),
+            "trigger": placed(_trigger(workflow), workflow.next_runs, workflow.runs),
             "actions": definition["actions"],
             "retry": definition["retry"],
             "timeout": definition.get("timeout"),
@@ -213,19 +218,38 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
     return document
 
 
+def _text(definition: WorkflowDefinition) -> str:
+    if definition.triggers is None:
+        return definition_text(definition)
+    return to_json(packed(normalised(definition))).decode()
+
+
 def _trigger(workflow: Workflow) -> dict[str, Any]:
-    trigger = _mapping(normalised(workflow.definition)["trigger"])
-    own = {"nextRunAt": workflow.next_run_at, "runs": workflow.runs}
-    return trigger | {key: value for key, value in own.items() if value}
+    """Return the packed trigger of a workflow."""
+    return _mapping(packed(normalised(workflow.definition))["trigger"])
 
 
-def _moved(next_run_at: datetime | None, fires: int) -> dict[str, Any]:
-    change: dict[str, Any] = (
-        {"$set": {"trigger.nextRunAt": next_run_at}}
-        if next_run_at
-        else {"$unset": {"trigger.nextRunAt": ""}}
-    )
-    return {**change, "$inc": {"trigger.runs": fires}} if fires else change
+def _without_instants(trigger: TriggerDocument) -> dict[str, Any]:
+    own = trigger.model_dump(exclude={*_OWN, "triggers"})
+    if trigger.triggers is None:
+        return own
+    return {**own, "triggers": [_without_instants(each) for each in trigger.triggers]}
+
+
+def _next_runs(definition: WorkflowDefinition, trigger: TriggerDocument) -> dict[str, datetime]:
+    parts = _parts(definition, trigger)
+    return {name: part.next_run_at for name, part in parts if part.next_run_at}
+
+
+def _runs(definition: WorkflowDefinition, trigger: TriggerDocument) -> dict[str, int]:
+    return {name: part.runs for name, part in _parts(definition, trigger) if part.runs}
+
+
+def _parts(
+    definition: WorkflowDefinition, trigger: TriggerDocument
+) -> Iterator[tuple[str, TriggerDocument]]:
+    parts = [trigger] if trigger.triggers is None else trigger.triggers
+    return zip(definition.all_triggers, parts, strict=True)
 
 
 def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -241,7 +265,7 @@ def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str,
     }
     unsets: dict[str, Any] = {}
     if moved:
-        sets["trigger"] = _trigger(after)
+        sets["trigger"] = placed(_trigger(after), after.next_runs, after.runs)
     for key, value in (("deletedAt", after.deleted_at), ("timeout", definition.get("timeout"))):
         if value is None:
             unsets[key] = ""
@@ -255,27 +279,33 @@ def _options(definition: Mapping[str, Any]) -> str:
     return to_json({k: v for k, v in definition.items() if k not in _FIELDS}).decode()
 
 
-def _due(raw: Raw) -> DueWorkflow | None:
+def _due(raw: Raw) -> Iterator[DueWorkflow]:
     own, timeout = raw["actions"][0].get("retry"), raw.get("timeout")
+    several = raw["trigger"]["type"] == SEVERAL
+    for part in raw["trigger"]["triggers"] if several else [raw["trigger"]]:
+        trigger = _readable(part, raw["_id"]) if part.get("nextRunAt") else None
+        if trigger is not None:
+            yield DueWorkflow(
+                tenant=raw["tenant"],
+                workflow_id=raw["workflowId"],
+                version=raw["version"],
+                trigger_id=trigger_id(trigger),
+                trigger=trigger,
+                retries=(own or raw["retry"])["retries"],
+                timeout=parse_duration(timeout) if timeout else None,
+                next_run_at=part["nextRunAt"].replace(tzinfo=UTC),
+                is_one_of_several=several,
+                runs=part.get("runs", 0),
+            )
+
+
+def _readable(part: Mapping[str, Any], workflow: str) -> Trigger | None:
+    given = {name: value for name, value in part.items() if name not in _OWN.values()}
     try:
-        trigger = _TRIGGER.validate_python(_defined(raw["trigger"]))
+        return _TRIGGER.validate_python(given)
     except ValidationError as error:
-        log.warning("workflow.trigger_unreadable", workflow=raw["_id"], why=str(error)[:500])
+        log.warning("workflow.trigger_unreadable", workflow=workflow, why=str(error)[:500])
         return None
-    return DueWorkflow(
-        tenant=raw["tenant"],
-        workflow_id=raw["workflowId"],
-        version=raw["version"],
-        trigger=trigger,
-        retries=(own or raw["retry"])["retries"],
-        timeout=parse_duration(timeout) if timeout else None,
-        next_run_at=_next_run_at(raw),
-        runs=raw["trigger"].get("runs", 0),
-    )
-
-
-def _defined(trigger: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in trigger.items() if key not in _OWN.values()}
 
 
 def _next_run_at(raw: Raw) -> datetime:
