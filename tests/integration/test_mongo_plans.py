@@ -171,6 +171,27 @@ async def test_a_poll_reads_nothing_but_what_is_due_from_a_partial_index(
     assert plan.documents == plan.returned
 
 
+async def test_several_triggers_of_a_workflow_are_polled_and_moved_like_one(
+    storage: Storage,
+) -> None:
+    triggers = [{"id": f"t{n}", "type": "periodic", "interval": f"{n}s"} for n in (1, 2, 3)]
+    names = [f"several-{number}" for number in range(DUE)]
+    for name in names:
+        await storage.workflows.add(workflow(name, triggers=triggers))
+    horizon = NOW + SECOND
+    (poll,) = await storage.plans(lambda s: s.workflows.due(horizon, None, 100))
+    assert poll.partial
+    assert "SORT" not in poll.stages
+    assert poll.documents == poll.returned == DUE + 1
+    assert poll.keys <= DUE + 2
+    moves = [Advance(TENANT, name, 1, horizon, NOW + 9 * SECOND, "t1") for name in names]
+    for plan in await storage.plans(lambda s: s.workflows.advance(moves)):
+        assert "COLLSCAN" not in plan.stages
+        assert plan.documents <= 1
+    assert len(await storage.workflows.due(horizon, None, 100)) == 1
+    assert (await storage.entries("workflows"))["due"] == PERIODIC + DUE
+
+
 async def test_polled_indexes_hold_nothing_but_what_is_unfinished(storage: Storage) -> None:
     executions = await storage.entries("executions")
     assert executions["_id_"] == FINISHED + UNFINISHED
