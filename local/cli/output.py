@@ -96,6 +96,12 @@ def trigger_text(trigger: Json) -> str:
     return f"{trigger['type']} {local_time(trigger['at'])}" if "at" in trigger else trigger["type"]
 
 
+def triggers_text(workflow: Json) -> str:
+    """Return the trigger of a workflow, or several of them, in a few words."""
+    several = workflow.get("triggers") or [workflow["trigger"]]
+    return "; ".join(trigger_text(trigger) for trigger in several)
+
+
 def show_warnings(warnings: list[Json]) -> None:
     """Say what the author of a definition should know."""
     for warning in warnings:

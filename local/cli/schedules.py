@@ -26,9 +26,11 @@ def preview(
     if as_json:
         print_json(found)
         return
+    items, there = found["items"], found.get("timezone", "THE TRIGGER'S ZONE")
+    several = any("trigger" in item for item in items)
     table(
-        ("HERE", f"IN {found['timezone']}"),
-        ((local_time(item["at"]), item["local"]) for item in found["items"]),
+        ("HERE", f"IN {there}", *(["TRIGGER"] if several else [])),
+        ([local_time(i["at"]), i["local"], *([i["trigger"]] if several else [])] for i in items),
         f"Nothing: '{workflow}' has no instants to come.",
     )
     if not found["enabled"]:

@@ -24,6 +24,7 @@ from local.cli.output import (
     status_text,
     table,
     trigger_text,
+    triggers_text,
 )
 
 Files = Annotated[
@@ -94,6 +95,8 @@ def get(workflow: WorkflowId, as_json: AsJson = False) -> None:
     trigger = found["trigger"]
     say(f"Workflow {found['workflowId']} (version {found['version']})")
     say(f"  trigger     {trigger_text(trigger)}, {_status(found)}")
+    for one in found.get("triggers", []):
+        say(f"    {one['id']}: {trigger_text(one)}, next run {local_time(one.get('nextRunAt'))}")
     if "executionId" in trigger:
         say(f"  execution   {trigger['executionId']}")
     say(f"  next run    {local_time(trigger.get('nextRunAt'))}")
@@ -207,7 +210,7 @@ def _row(workflow: Json) -> tuple[Any, ...]:
     trigger = workflow["trigger"]
     return (
         workflow["workflowId"],
-        trigger_text(trigger),
+        triggers_text(workflow),
         status_text(_status(workflow)),
         local_time(trigger.get("nextRunAt")),
         str(workflow["version"]),
