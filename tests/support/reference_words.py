@@ -42,7 +42,8 @@ VARIABLES: Final = {
     "input": "What the execution was triggered with; `null` if nothing.",
     "actions": 'Every action that comes before this one, by id: `actions.ID`, or `actions["an-id"]`'
     " for an id with `-`. Fields: ",
-    "execution": "`id`, `trigger`, `createdAt`, and `scheduledFor` (`null` unless periodic).",
+    "execution": "`id`, `trigger` (its id, or `manual`), `createdAt`, and `scheduledFor` (`null` "
+    "unless a schedule fired it).",
     "workflow": "`id` and `version`.",
     "env": "The environment variables of the runner that the setting `EXPRESSION_ENV` lists.",
     "item": "Within a `forEach`: the item.",

@@ -16,6 +16,7 @@ from shared.domain.workflow import create
 from shared.runtime.health import Health
 from tests.support.builders import CATALOGUE, NOW, TENANT
 from tests.support.servers import ROOT
+from workflows_svc.api.examples import definition_body
 from workflows_svc.app import create_app
 
 Json = dict[str, Any]
@@ -192,8 +193,16 @@ def test_every_route_with_a_body_gives_an_example() -> None:
     assert len(bodies()) >= len(given)
 
 
-def test_what_the_api_shows_follows_its_description() -> None:
-    definition = CATALOGUE.parse(json.loads(EXAMPLES[0].read_text()))
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(json.loads(path.read_text()) for path in EXAMPLES),
+        *definition_body()["requestBody"]["content"][JSON]["examples"].values(),
+    ],
+    ids=lambda document: document.get("workflowId", document.get("summary")),
+)
+def test_what_the_api_shows_follows_its_description(document: Json) -> None:
+    definition = CATALOGUE.parse(document.get("value", document))
     shown = workflow_view(create(TENANT, definition, 1, NOW), None)
     body = json.loads(shown.model_dump_json(by_alias=True, exclude_none=True))
     schema = {"$ref": "#/components/schemas/WorkflowView", "components": DOCUMENT["components"]}
@@ -254,6 +263,10 @@ BAD: Final = {
     "workflowId with a slash": definition(workflowId="a/b"),
     "workflowId too long": definition(workflowId="a" * 129),
     "no trigger": definition(trigger=None),
+    "a trigger and triggers": definition(triggers=[MANUAL]),
+    "no triggers in the list": definition(trigger=None, triggers=[]),
+    "too many triggers": definition(trigger=None, triggers=[MANUAL] * 11),
+    "a trigger with a blank in its id": definition(trigger={**MANUAL, "id": "a b"}),
     "trigger without a type": definition(trigger={}),
     "unknown trigger": definition(trigger={"type": "lunar"}),
     "periodic without an interval": definition(trigger={"type": "periodic"}),

@@ -14,6 +14,14 @@ _MANUAL: Final = {
     "trigger": {"type": "manual"},
     "actions": [{"type": "log", "message": "Hello, world"}],
 }
+_SEVERAL: Final = {
+    "workflowId": "invoices",
+    "triggers": [
+        {"id": "nightly", "type": "cron", "schedule": "0 2 * * *", "timezone": "Europe/Berlin"},
+        {"id": "month-end", "type": "cron", "schedule": "0 18 L * *"},
+    ],
+    "actions": [{"type": "log", "message": "started by ${ execution.trigger }"}],
+}
 _EDITED: Final = {"description": "Any JSON, in the place of the input of the earlier execution."}
 _DEFINITION: Final = "#/components/schemas/WorkflowDefinition"
 
@@ -25,6 +33,7 @@ def definition_body() -> dict[str, Any]:
         {
             "periodic": {"summary": "Every ten seconds", "value": _PERIODIC},
             "manual": {"summary": "When it is triggered", "value": _MANUAL},
+            "several": {"summary": "At the instants of several triggers", "value": _SEVERAL},
         },
     )
 
