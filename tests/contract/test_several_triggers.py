@@ -250,3 +250,21 @@ async def test_a_trigger_that_cannot_be_read_keeps_no_sibling_from_being_read(
     await workflows.add(one)
     assert await _stored(workflows) == one
     assert [due.trigger_id for due in await workflows.read_due([one.key])] == ["hourly"]
+
+
+async def test_the_runs_of_each_trigger_are_counted_with_its_moves(
+    workflows: WorkflowRepository,
+) -> None:
+    made = several({**OFTEN, "maxRuns": 3}, HOURLY)
+    assert await workflows.add(made) is True
+    due, later = NOW + 10 * SECOND, NOW + 20 * SECOND
+    await workflows.advance([Advance(TENANT, "a", 1, due, later, 2, "often")])
+    stored = await _stored(workflows)
+    assert (stored.runs, stored.next_runs["often"]) == ({"often": 2}, later)
+    await workflows.advance([Advance(TENANT, "a", 1, due, None, 1, "often")])
+    assert await _stored(workflows) == stored
+    await workflows.advance([Advance(TENANT, "a", 1, later, None, 1, "often")])
+    ended = await _stored(workflows)
+    assert (ended.runs, ended.next_runs) == ({"often": 3}, {"hourly": NOW + HOUR})
+    found = await workflows.read_due([made.key])
+    assert [(one.trigger_id, one.runs) for one in found] == [("hourly", 0)]

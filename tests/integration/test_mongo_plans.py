@@ -184,7 +184,8 @@ async def test_several_triggers_of_a_workflow_are_polled_and_moved_like_one(
     assert "SORT" not in poll.stages
     assert poll.documents == poll.returned == DUE + 1
     assert poll.keys <= DUE + 2
-    moves = [Advance(TENANT, name, 1, horizon, NOW + 9 * SECOND, "t1") for name in names]
+    later = NOW + 9 * SECOND
+    moves = [Advance(TENANT, name, 1, horizon, later, trigger_id="t1") for name in names]
     for plan in await storage.plans(lambda s: s.workflows.advance(moves)):
         assert "COLLSCAN" not in plan.stages
         assert plan.documents <= 1

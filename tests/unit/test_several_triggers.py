@@ -178,7 +178,7 @@ def test_the_api_shows_each_trigger_with_its_instant_and_the_earliest_of_all() -
 def test_the_instants_of_all_triggers_come_in_one_order_each_with_its_trigger() -> None:
     daily = {"id": "daily", "type": "cron", "schedule": "@daily"}
     made = workflow(triggers=[RARE, daily, {"type": "cron", "schedule": "0 2 * * *"}])
-    following = instants_after(made, NOW)
+    following = instants_after(made, NOW, NOW)
     found = [next(following) for _ in range(26)]
     assert found == sorted(found, key=lambda instant: instant[0])
     assert [(at - NOW, name) for at, name in found if name != "rare"] == [
