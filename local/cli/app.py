@@ -10,6 +10,7 @@ from local.cli import (
     executions,
     operations,
     schedules,
+    simulation,
     up,
     verification,
     workflows,
@@ -31,6 +32,7 @@ app.command("apply")(workflows.apply)
 app.command("list")(workflows.list_)
 app.command("get")(workflows.get)
 app.command("preview")(schedules.preview)
+app.command("simulate")(simulation.simulate)
 app.command("trigger")(workflows.trigger)
 app.command("executions")(executions.executions)
 app.command("execution")(executions.execution)

@@ -154,6 +154,8 @@ class FireDueWorkflows:
         crash, that record says how far it reaches.
         """
         doubtful = [one.record for one in taken if one.outcome is not AddOutcome.ADDED]
+        if not doubtful:
+            return [one.course.past(_instant(one.record), one.record) for one in taken]
         there = await asyncio.gather(*(self.executions.get(r.tenant, r.id) for r in doubtful))
         found = {record.id: stored for record, stored in zip(doubtful, there, strict=True)}
         return [

@@ -1,0 +1,169 @@
+"""The command that shows what schedules would do, without any server."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from pydantic import ValidationError
+
+from local.cli.documents import Definition, read_definitions
+from local.cli.errors import CommandError, Exit
+from local.cli.options import AsJson
+from local.cli.output import Json, console, local_time, print_json, say, show_warnings, table
+from shared.contracts.simulation import SimulationReport, SimulationRequest
+from shared.domain.durations import parse_duration
+from shared.domain.instants import parse_instant
+
+_DAY: Final = timedelta(days=1)
+_COMMAND: Final = (sys.executable, "-m", "scheduler_svc.simulation")
+_LISTED: Final = 20
+_BUSIEST: Final = 5
+_WIDTH: Final = 40
+
+
+def simulate(
+    files: Annotated[
+        list[Path], typer.Argument(help="Definitions, folders of them, or - for standard input.")
+    ],
+    length: Annotated[str, typer.Option("--for", help="How long, as in 7d, 12h or 30m.")] = "7d",
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="An instant, such as 2027-03-28T00:00:00Z; by default, now."),
+    ] = None,
+    takes: Annotated[str, typer.Option(help="How long an execution takes, as in 30s.")] = "1s",
+    as_json: AsJson = False,
+) -> None:
+    """Show what schedulers would do with definitions, were they created at an instant.
+
+    The scheduler's own code runs, over time that passes in leaps; no server is needed.
+    """
+    definitions = read_definitions(files)
+    asked = _request(definitions, length, since, takes)
+    report = _run(asked)
+    if report.refused:
+        raise _refusal(report, definitions)
+    shown = report.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if as_json:
+        print_json(shown)
+    else:
+        _show(shown, takes)
+
+
+def _request(
+    definitions: Sequence[Definition], length: str, since: str | None, takes: str
+) -> SimulationRequest:
+    """Put together what is asked. Raises CommandError naming the option that is wrong."""
+    contents = [definition.content for definition in definitions]
+    given = {"--for": length, "--takes": takes}
+    try:
+        lengths = {option: _duration(option, text) for option, text in given.items()}
+        begin = None if since is None else parse_instant(since)
+    except ValueError as error:
+        raise CommandError(f"--from {error}.", Exit.USAGE) from error
+    try:
+        return SimulationRequest(
+            definitions=contents, since=begin, length=lengths["--for"], takes=lengths["--takes"]
+        )
+    except ValidationError as error:
+        raise CommandError("--for must be longer than 0.", Exit.USAGE) from error
+
+
+def _duration(option: str, text: str) -> timedelta:
+    """Read a duration, in days too."""
+    number = text.removesuffix("d")
+    in_hours = f"{int(number) * 24}h" if number != text and number.isdecimal() else text
+    try:
+        return parse_duration(in_hours)
+    except ValueError as error:
+        raise CommandError(f"{option} {error}.", Exit.USAGE) from error
+
+
+def _run(asked: SimulationRequest) -> SimulationReport:
+    """Let the scheduler's package do it, in a process of its own, as all that is a service's."""
+    given = asked.model_dump_json(by_alias=True).encode()
+    ran = subprocess.run(_COMMAND, input=given, capture_output=True, check=False)
+    if ran.returncode:
+        lines = ran.stderr.decode(errors="replace").strip().splitlines()
+        raise CommandError("The simulation ended early.", Exit.UNAVAILABLE, tuple(lines[-1:]))
+    return SimulationReport.model_validate_json(ran.stdout)
+
+
+def _refusal(report: SimulationReport, definitions: Sequence[Definition]) -> CommandError:
+    first = report.refused[0].definition
+    details = tuple(f"{r.pointer}: {r.detail}" for r in report.refused if r.definition == first)
+    return CommandError(f"{definitions[first].origin}: Invalid input", Exit.INVALID, details)
+
+
+def _show(report: Json, takes: str) -> None:
+    fires = sum(workflow["fires"] for workflow in report["workflows"])
+    say(
+        f"From {local_time(report['since'])} to {local_time(report['until'])}, executions taking "
+        f"{takes}: {fires} fires, at most {report['mostRunning']} executions at once."
+    )
+    if not report["complete"]:
+        say("There was more than is simulated in one go: it ended early.")
+    say("")
+    table(
+        ("WORKFLOW", "FIRES", "SKIPPED"),
+        ((w["workflowId"], str(w["fires"]), _skips(w["skipped"])) for w in report["workflows"]),
+        "There are no workflows.",
+    )
+    for workflow in report["workflows"]:
+        for warning in workflow["warnings"]:
+            show_warnings([{**warning, "pointer": f"{workflow['workflowId']}{warning['pointer']}"}])
+    _show_occurrences(report)
+    _show_load(report["load"])
+
+
+def _skips(skipped: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "-"
+
+
+def _show_occurrences(report: Json) -> None:
+    found: list[Json] = report["occurrences"]
+    if not found:
+        return
+    say("")
+    table(("HERE", "WORKFLOW", "OUTCOME"), map(_row, found[:_LISTED]), "")
+    more = len(found[_LISTED:]) + report["moreOccurrences"]
+    if more:
+        say(f"… and {more} more; --json lists the first 10,000.")
+
+
+def _row(one: Json) -> tuple[str, str, str]:
+    times = f", {one['count']} times" if one["count"] > 1 else ""
+    fired = one["outcome"] == "fired"
+    return (
+        local_time(one["at"]),
+        one["workflowId"],
+        "fired" if fired else f"skipped: {one['outcome']}{times}",
+    )
+
+
+def _show_load(load: Sequence[Any]) -> None:
+    """Draw the fires by hour of the day, and name the minutes in which most of them are."""
+    if not load:
+        return
+    hours: Counter[str] = Counter()
+    for one in load:
+        hours[one["minute"][:2]] += one["fires"]
+    say("\nFires by the hour of the day (UTC):")
+    for line in _bars(hours):
+        console.print(line)
+    busiest = sorted(load, key=lambda one: -one["fires"])[:_BUSIEST]
+    named = ", ".join(f"{one['minute']} ({one['fires']})" for one in busiest)
+    say(f"Busiest minutes of the day (UTC): {named}")
+
+
+def _bars(hours: "Counter[str]") -> Iterator[str]:
+    most = max(hours.values())
+    digits = len(str(most))
+    for hour in range(24):
+        count = hours[f"{hour:02d}"]
+        bar = "█" * -(-count * _WIDTH // most)
+        yield f"  {hour:02d}  {count:>{digits}}  {bar}".rstrip()

@@ -1,0 +1,58 @@
+"""Runners of a simulation: every execution takes the same time, and succeeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from scheduler_svc.agenda import Agenda
+from shared.domain import transitions
+from shared.domain.execution import Lease
+from shared.domain.outcomes import Timing
+from shared.ports.bus import ExecutionRequest
+from shared.ports.clock import Clock
+from shared.ports.executions import Change, ExecutionRepository
+
+_RUNNER: Final = "simulation"
+_ALL: Final = 2**31
+
+
+@dataclass(slots=True)
+class SimulatedRunners:
+    """A RequestPublisher that starts what is requested at once, however much there is."""
+
+    executions: ExecutionRepository
+    clock: Clock
+    takes: timedelta
+    timing: Timing
+    most_running: int = 0
+    _ends: Agenda[str] = field(default_factory=Agenda, init=False)
+
+    async def publish(self, requests: Sequence[ExecutionRequest], *, spread: bool = False) -> None:
+        """See RequestPublisher.publish."""
+        _ = spread
+        now = self.clock.now()
+        end = now + self.takes
+        ids = [request.execution_id for request in requests]
+        await self.executions.claim(ids, Lease(_RUNNER, _RUNNER, end), now)
+        for execution_id in ids:
+            self._ends.put(end, execution_id)
+        self.most_running = max(self.most_running, len(self._ends))
+
+    @property
+    def next_end(self) -> datetime | None:
+        """When the next execution ends, or None if none runs."""
+        return self._ends.next_instant
+
+    async def end(self) -> None:
+        """Complete what ends now."""
+        now = self.clock.now()
+        ids = self._ends.take_due(now, _ALL)
+        if not ids:
+            return
+        lease = Lease(_RUNNER, _RUNNER, now)
+        won = (await self.executions.claim(ids, lease, now)).won
+        retention = self.timing.retention
+        await self.executions.record(
+            [Change(running, transitions.complete(running, now, retention)) for running in won]
+        )

@@ -1,0 +1,87 @@
+"""`workflows simulate`: a process that shows what schedules would do, with no server in reach."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cli.errors import Exit
+from tests.support.command_line import CommandLine
+from tests.support.stack import log_action
+
+NOWHERE = "http://127.0.0.1:1"
+SINCE = ("--from", "2026-03-28T12:00:00Z")
+
+
+@pytest.fixture
+def workflows() -> CommandLine:
+    return CommandLine(NOWHERE, {"TZ": "UTC"})
+
+
+def _definition(workflow_id: str, **trigger: Any) -> dict[str, Any]:
+    return {"workflowId": workflow_id, "trigger": trigger, "actions": [log_action("hi")]}
+
+
+NIGHTLY = _definition("n", type="cron", schedule="30 2 * * *", timezone="Europe/Berlin")
+OFTEN = _definition("p", type="periodic", interval="10s")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps([NIGHTLY, OFTEN]))
+    return str(path)
+
+
+async def test_it_shows_fires_skips_warnings_and_where_the_load_is(
+    workflows: CommandLine, file: str
+) -> None:
+    shown = await workflows("simulate", file, *SINCE, "--for", "1d", "--takes", "15s")
+    assert shown.lines[0] == (
+        "From 2026-03-28 12:00:00 to 2026-03-29 12:00:00, executions taking 15s: "
+        "4321 fires, at most 2 executions at once."
+    )
+    rows = {line.split()[0]: line.split()[1:] for line in shown.lines if line}
+    assert (rows["n"], rows["p"]) == (["1", "-"], ["4320", "4320", "overlap"])
+    assert "n/trigger/schedule: 02:30 does not exist in Europe/Berlin on 2026-03-29" in shown.out
+    assert "2026-03-28 12:00:20  p         skipped: overlap" in shown.out
+    assert "… and 8621 more" in shown.out
+    assert rows["01"][:2] == ["181", "█" * 40]
+    assert "Busiest minutes of the day (UTC): 01:00 (4), " in shown.out
+    assert len(shown.lines) < 70
+
+
+async def test_machines_get_all_of_it_as_json(workflows: CommandLine, file: str) -> None:
+    shown = await workflows("simulate", file, *SINCE, "--for", "36h", "--json")
+    assert (shown.json["since"], shown.json["until"]) == (
+        "2026-03-28T12:00:00.000Z",
+        "2026-03-30T00:00:00.000Z",
+    )
+    assert [(w["workflowId"], w["fires"]) for w in shown.json["workflows"]] == [
+        ("n", 1),
+        ("p", 12_960),
+    ]
+    assert {"minute": "01:00", "fires": 7} in shown.json["load"]
+
+
+async def test_a_definition_that_is_wrong_is_named(workflows: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps([NIGHTLY, {**OFTEN, "trigger": {"type": "periodic"}}]))
+    shown = await workflows("simulate", str(path), code=Exit.INVALID)
+    assert shown.err.splitlines() == [
+        f"error: {path}[1]: Invalid input",
+        "  /trigger/interval: is required",
+    ]
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--for", "week"), ("--for", "0s"), ("--for", "9999d"), ("--takes", "-1s"), ("--from", "now")],
+)
+async def test_an_option_that_is_wrong_is_named(
+    workflows: CommandLine, file: str, option: str, value: str
+) -> None:
+    shown = await workflows("simulate", file, f"{option}={value}", code=Exit.USAGE)
+    assert shown.err.startswith(f"error: {option} ")

@@ -1,0 +1,114 @@
+"""What a simulation makes of definitions: the scheduler's own code over virtual time."""
+
+from datetime import timedelta
+from typing import Any
+
+from scheduler_svc.simulation.bootstrap import simulate
+from shared.contracts.simulation import MinuteLoad, SimulationReport, SimulationRequest
+from tests.support.builders import CATALOGUE, NOW, SECOND
+
+HOUR = timedelta(hours=1)
+
+
+def _document(workflow_id: str, **trigger: Any) -> dict[str, Any]:
+    actions = [{"type": "log", "message": "hi"}]
+    return {"workflowId": workflow_id, "trigger": trigger, "actions": actions}
+
+
+def _every(interval: str, workflow_id: str = "hello", **more: Any) -> dict[str, Any]:
+    return _document(workflow_id, type="periodic", interval=interval, **more)
+
+
+async def _simulate(
+    *documents: Any,
+    length: timedelta = HOUR,
+    takes: timedelta = SECOND,
+    most_looks: int = 100_000,
+) -> SimulationReport:
+    asked = SimulationRequest(definitions=list(documents), since=NOW, length=length, takes=takes)
+    return await simulate(asked, CATALOGUE, most_looks)
+
+
+def _outcomes(report: SimulationReport) -> list[tuple[float, str]]:
+    return [((one.at - NOW).total_seconds(), one.outcome) for one in report.occurrences]
+
+
+async def test_every_instant_up_to_the_end_has_its_outcome() -> None:
+    report = await _simulate(_every("20m"))
+    assert (report.since, report.until, report.complete) == (NOW, NOW + HOUR, True)
+    assert _outcomes(report) == [(1200, "fired"), (2400, "fired"), (3600, "fired")]
+    (hello,) = report.workflows
+    assert (hello.workflow_id, hello.fires, hello.skipped, hello.warnings) == ("hello", 3, {}, [])
+    assert report.load == [
+        MinuteLoad(minute=minute, fires=1) for minute in ("00:20", "00:40", "01:00")
+    ]
+
+
+async def test_an_execution_that_takes_longer_than_the_interval_is_in_the_way() -> None:
+    report = await _simulate(_every("10s"), length=60 * SECOND, takes=15 * SECOND)
+    assert _outcomes(report) == [
+        (10, "fired"),
+        (20, "overlap"),
+        (30, "fired"),
+        (40, "overlap"),
+        (50, "fired"),
+        (60, "overlap"),
+    ]
+    assert report.workflows[0].skipped == {"overlap": 3}
+
+
+async def test_what_ends_at_an_instant_is_not_in_its_way() -> None:
+    report = await _simulate(_every("10s"), length=60 * SECOND, takes=10 * SECOND)
+    assert [outcome for _, outcome in _outcomes(report)] == ["fired"] * 6
+    assert report.most_running == 1
+
+
+async def test_several_workflows_share_the_time_and_the_most_at_once_is_told() -> None:
+    named = [_every("10m", f"w{n}") for n in range(3)]
+    report = await _simulate(*named, _document("hand", type="manual"), takes=60 * SECOND)
+    assert report.most_running == 3
+    assert {w.workflow_id: w.fires for w in report.workflows} == {
+        **dict.fromkeys(("w0", "w1", "w2"), 6),
+        "hand": 0,
+    }
+    assert report.load[0] == MinuteLoad(minute="00:10", fires=3)
+
+
+async def test_a_trigger_ends_and_is_spread_as_it_says() -> None:
+    report = await _simulate(_every("10m", maxRuns=2, jitter="1m"))
+    (first, second) = (one.at for one in report.occurrences)
+    assert second - first == timedelta(minutes=10)
+    assert timedelta() < first - NOW - timedelta(minutes=10) < timedelta(minutes=1)
+
+
+async def test_what_the_clocks_do_to_a_schedule_is_told() -> None:
+    report = await _simulate(
+        _document("n", type="cron", schedule="30 2 * * *", timezone="Europe/Berlin"),
+        length=timedelta(days=100),
+    )
+    gap, fold = report.workflows[0].warnings
+    assert "does not exist in Europe/Berlin on 2026-03-29" in gap.detail
+    assert "comes twice" in fold.detail
+    assert report.workflows[0].fires == 100
+    assert {one.minute: one.fires for one in report.load} == {"00:30": 12, "01:00": 1, "01:30": 87}
+
+
+async def test_what_is_wrong_with_a_definition_is_said_and_nothing_is_simulated() -> None:
+    report = await _simulate(_every("10m"), _every("10x"), _every("10m"), 5)
+    assert [(r.definition, r.pointer) for r in report.refused] == [
+        (1, "/trigger/interval"),
+        (2, "/workflowId"),
+        (3, ""),
+    ]
+    assert (report.workflows, report.occurrences) == ((), [])
+
+
+async def test_what_is_too_much_ends_early_and_says_so() -> None:
+    report = await _simulate(_every("10s"), most_looks=5)
+    assert (report.complete, report.until) == (False, NOW + 51 * SECOND)
+    assert report.workflows[0].fires == 5
+
+
+async def test_no_more_than_some_instants_are_listed() -> None:
+    report = await _simulate(_every("1s"), length=10_005 * SECOND, takes=timedelta())
+    assert (len(report.occurrences), report.more_occurrences) == (10_000, 5)
