@@ -19,7 +19,9 @@ from shared.domain.instants import format_instant
 
 DEFAULT_TENANT: Final = "default"
 SHARDS: Final = 64
-_MANUAL: Final = "manual"
+MANUAL: Final = "manual"
+"""What stands in an id where those of a schedule name their trigger."""
+
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -41,9 +43,14 @@ def occurrence_id(
     return f"{key}:{_part(trigger_id)}:{format_instant(due)}:{run}"
 
 
+def occurrences_key(tenant: str, workflow_id: str) -> str:
+    """Return what the ids of a workflow's executions begin with; trigger and instant follow."""
+    return f"{workflow_key(tenant, workflow_id)}:"
+
+
 def manual_id(tenant: str, workflow_id: str, unique: str) -> str:
     """Return the id of a manual execution, from a string that is used only once."""
-    return f"{workflow_key(tenant, workflow_id)}:{_MANUAL}:{unique}"
+    return f"{workflow_key(tenant, workflow_id)}:{MANUAL}:{unique}"
 
 
 def idempotent_id(tenant: str, workflow_id: str, idempotency_key: str) -> str:

@@ -13,14 +13,16 @@ import pytest
 
 from shared.adapters.mongo.connection import MongoConnection
 from shared.adapters.mongo.executions import MongoExecutions
+from shared.adapters.mongo.ledger import MongoLedger
 from shared.adapters.mongo.operations import MongoDeadLetters, MongoMembers
 from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.domain import transitions
 from shared.domain.execution import Execution, Status
-from shared.domain.identity import workflow_key
+from shared.domain.identity import occurrence_id, workflow_key
 from shared.ports.bus import Record
 from shared.ports.dead_letters import DeadLetter, DeadLetterStatus
 from shared.ports.executions import Change, ExecutionQuery
+from shared.ports.ledger import OccurrenceQuery
 from shared.ports.workflows import Advance, VersionRef, WorkflowQuery
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, lease, queued, workflow
 
@@ -325,3 +327,28 @@ async def test_what_operators_look_for_is_found_without_reading_the_rest(
     (plan,) = await storage.plans(lambda s: s.executions.find(query))
     assert plan.partial
     assert plan.documents == plan.returned == touched
+
+
+def occurrence(number: int) -> Execution:
+    at = NOW + number * SECOND
+    own = occurrence_id(TENANT, "done-1", f"cron-{number % 2}", at)
+    return finished(number).evolve(id=own, workflow_id="done-1", scheduled_for=at)
+
+
+async def test_the_ledger_reads_a_page_and_no_further(storage: Storage) -> None:
+    await storage.executions.add([occurrence(number) for number in range(FINISHED)])
+    ledger = MongoLedger(storage.mongo.executions)
+    page = OccurrenceQuery(
+        tenant=TENANT, workflow_id="done-1", since=NOW + 50 * SECOND, until=FAR, limit=5
+    )
+    assert len(await ledger.find(page)) == 5
+    triggers = ("manual", "cron-0", "cron-1")
+    for read in (
+        lambda _: ledger.find(page),
+        lambda _: ledger.ended(TENANT, "done-1", NOW + 50 * SECOND, 5),
+    ):
+        plans = await storage.plans(read)
+        assert {"IXSCAN"} <= {stage for plan in plans for stage in plan.stages}
+        assert not {"COLLSCAN", "SORT"} & {stage for plan in plans for stage in plan.stages}
+        assert len(plans) <= 2 * len(triggers) + 1
+        assert sum(plan.documents for plan in plans) <= 5 * len(triggers) + len(triggers)

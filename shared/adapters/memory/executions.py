@@ -1,6 +1,6 @@
 """Executions in memory: the reference for what the contract means, and a fast stand-in."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -143,6 +143,10 @@ class MemoryExecutions:
         """See ExecutionArchive.touched."""
         _ = shortest_retention
         yield [e for e in self._by_id.values() if any(event.at >= since for event in e.history)]
+
+    def stored(self) -> Iterable[Execution]:
+        """Return all there are, for what reads them in other ways."""
+        return self._by_id.values()
 
     def _put(self, execution: Execution) -> None:
         before = self._by_id.get(execution.id)
