@@ -14,6 +14,7 @@ from workflows_svc.api import (
     dead_letters,
     executions,
     operations,
+    pauses,
     problems,
     schedules,
     schemas,
@@ -40,7 +41,16 @@ def create_app(
     app.add_middleware(RequestMetrics, registry=registry)
     problems.install(app)
     app.include_router(health_router(health, registry))
-    for routes in (workflows, schedules, executions, operations, dead_letters, actions, schemas):
+    for routes in (
+        workflows,
+        pauses,
+        schedules,
+        executions,
+        operations,
+        dead_letters,
+        actions,
+        schemas,
+    ):
         app.include_router(routes.router)
     app.openapi = lambda: _openapi(app, catalogue)  # type: ignore[method-assign]
     return app

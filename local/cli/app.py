@@ -9,6 +9,7 @@ from local.cli import (
     dead_letters,
     executions,
     operations,
+    pauses,
     schedules,
     simulation,
     up,
@@ -45,6 +46,8 @@ app.command("rerun")(operations.rerun)
 app.command("resolve")(operations.resolve)
 app.command("verify")(verification.verify)
 app.command("actions")(actions.actions)
+app.command("pause")(pauses.pause)
+app.command("resume")(pauses.resume)
 app.command("enable")(workflows.enable)
 app.command("disable")(workflows.disable)
 app.command("delete")(workflows.delete)

@@ -108,6 +108,11 @@ def show_warnings(warnings: list[Json]) -> None:
         say(f"  warning: {warning['pointer']}: {warning['detail']}")
 
 
+def paused_text(pause: Json) -> str:
+    """Return since when a workflow is paused, and why."""
+    return f"since {local_time(pause['since'])}: {pause['reason']}"
+
+
 def milliseconds(value: int | None) -> str:
     """Return a length in milliseconds so that it reads well."""
     if value is None:

@@ -34,4 +34,5 @@ def preview(
         f"Nothing: '{workflow}' has no instants to come.",
     )
     if not found["enabled"]:
-        say(f"'{workflow}' is disabled: none of them fires until 'workflows enable {workflow}'.")
+        state, cure = ("paused", "resume") if found.get("paused") else ("disabled", "enable")
+        say(f"'{workflow}' is {state}: none of them fires until 'workflows {cure} {workflow}'.")

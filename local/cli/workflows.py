@@ -17,6 +17,7 @@ from local.cli.options import AsJson, Input, Limit, Timeout, Wait, api
 from local.cli.output import (
     Json,
     local_time,
+    paused_text,
     print_json,
     say,
     show_more,
@@ -95,6 +96,8 @@ def get(workflow: WorkflowId, as_json: AsJson = False) -> None:
     trigger = found["trigger"]
     say(f"Workflow {found['workflowId']} (version {found['version']})")
     say(f"  trigger     {trigger_text(trigger)}, {_status(found)}")
+    if "paused" in found:
+        say(f"  paused      {paused_text(found['paused'])}")
     for one in found.get("triggers", []):
         say(f"    {one['id']}: {trigger_text(one)}, next run {local_time(one.get('nextRunAt'))}")
     if "executionId" in trigger:
@@ -219,7 +222,9 @@ def _row(workflow: Json) -> tuple[Any, ...]:
 
 def _status(workflow: Json) -> str:
     status: str = workflow["trigger"]["status"]
-    return status if workflow["enabled"] else "disabled"
+    if workflow["enabled"]:
+        return status
+    return "paused" if "paused" in workflow else "disabled"
 
 
 def workflow_path(workflow: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from shared.contracts.cloudevents import Instant
-from shared.contracts.schedules import WarningView, warning_view
+from shared.contracts.schedules import PauseView, WarningView, pause_view, warning_view
 from shared.contracts.views import View
 from shared.domain.catalogue import normalised
 from shared.domain.execution import Execution
@@ -73,7 +73,8 @@ class WorkflowView(View):
 
     workflow_id: str
     version: int
-    enabled: bool
+    enabled: Annotated[bool, Field(description="If not, its schedule does not fire.")]
+    paused: PauseView | None = None
     trigger: TriggerView
     triggers: list[OneTriggerView] | None = None
     actions: list[dict[str, JsonValue]]
@@ -81,6 +82,7 @@ class WorkflowView(View):
     concurrency: int | None = None
     timeout: str | None = None
     input_schema: dict[str, JsonValue] | None = None
+    pause_on_failure: int | None = None
     warnings: Annotated[
         list[WarningView] | None, Field(description="What its author should know; not in lists.")
     ] = None
@@ -125,6 +127,7 @@ def workflow_view(
         workflow_id=workflow.id,
         version=workflow.version,
         enabled=workflow.enabled,
+        paused=pause_view(workflow.paused),
         trigger=TriggerView(
             **definition.get("trigger", {"type": "several"}),
             status=trigger_status(active).value,
@@ -140,6 +143,7 @@ def workflow_view(
         concurrency=definition.get("concurrency"),
         timeout=definition.get("timeout"),
         input_schema=definition.get("inputSchema"),
+        pause_on_failure=definition.get("pauseOnFailure"),
         warnings=[warning_view(warning) for warning in warnings] or None,
         created_at=workflow.created_at,
         updated_at=workflow.updated_at,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue
 
 from shared.contracts.cloudevents import Instant
+from shared.contracts.schedules import PauseView, pause_view
 from shared.contracts.views import View
 from shared.domain.execution import (
     ActionState,
@@ -93,6 +94,9 @@ class SkipView(View):
     from_: Annotated[Instant, Field(alias="from")]
     to: Instant
     count: int
+    paused: Annotated[PauseView | None, Field(description="The pause that it was skipped for.")] = (
+        None
+    )
 
 
 class OriginView(View):
@@ -298,7 +302,13 @@ def _failure(failure: Failure | None) -> FailureView | None:
 def _skip(skip: Skip | None) -> SkipView | None:
     if skip is None:
         return None
-    return SkipView(reason=skip.reason.value, from_=skip.first, to=skip.last, count=skip.count)
+    return SkipView(
+        reason=skip.reason.value,
+        from_=skip.first,
+        to=skip.last,
+        count=skip.count,
+        paused=pause_view(skip.paused),
+    )
 
 
 def _origin(origin: Origin | None) -> OriginView | None:

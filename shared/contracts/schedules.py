@@ -8,6 +8,7 @@ from pydantic import Field
 
 from shared.contracts.cloudevents import Instant
 from shared.contracts.views import View
+from shared.domain.pause import Pause
 from shared.domain.schedule_warnings import ScheduleWarning
 from shared.domain.trigger_fields import UTC_ZONE
 from shared.domain.triggers import CronTrigger
@@ -23,6 +24,13 @@ class WarningView(View):
     dates: Annotated[
         list[date] | None, Field(description="The calendar dates concerned, in the trigger's zone.")
     ] = None
+
+
+class PauseView(View):
+    """Since when a workflow's schedule stands still, and why."""
+
+    since: Instant
+    reason: str
 
 
 class PreviewItem(View):
@@ -43,12 +51,18 @@ class PreviewView(View):
     workflow_id: str
     version: int
     enabled: Annotated[bool, Field(description="If not, none of them fires until it is.")]
+    paused: PauseView | None = None
     timezone: Annotated[
         str | None,
         Field(description="The time zone of `local`; not there if its triggers have several."),
     ] = None
     tzdata: Annotated[str, Field(description="The version of the zones' rules, as IANA names it.")]
     items: list[PreviewItem]
+
+
+def pause_view(pause: Pause | None) -> PauseView | None:
+    """Show a pause."""
+    return PauseView(since=pause.since, reason=pause.reason) if pause else None
 
 
 def warning_view(warning: ScheduleWarning) -> WarningView:
@@ -67,6 +81,7 @@ def preview_view(workflow: Workflow, instants: Sequence[tuple[datetime, str]]) -
         workflow_id=workflow.id,
         version=workflow.version,
         enabled=workflow.enabled,
+        paused=pause_view(workflow.paused),
         timezone=names.pop() if len(names) == 1 else None,
         tzdata=tzdata_version(),
         items=[

@@ -228,6 +228,16 @@ class WorkflowDefinition(BaseModel):
         dict[str, JsonValue] | None,
         Field(description="A JSON Schema (2020-12) that the input of every trigger must meet."),
     ] = None
+    pause_on_failure: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100,
+            strict=True,
+            description="The workflow is paused when so many executions of its schedule have "
+            "failed one after the other, since it was last resumed.",
+        ),
+    ] = None
 
     @field_validator("triggers", mode="after")
     @classmethod

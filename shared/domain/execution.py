@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import JsonValue
 
 from shared.domain.identity import shard_of
+from shared.domain.pause import Pause
 
 
 class Status(StrEnum):
@@ -106,6 +107,7 @@ class SkipReason(StrEnum):
     WINDOW = "window"
     DISABLED = "disabled"
     SUPERSEDED = "superseded"
+    PAUSED = "paused"
 
 
 class SkippedBecause(StrEnum):
@@ -140,12 +142,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Why, and for which instants, nothing ran."""
+    """Why, and for which instants, nothing ran; of a pause, since when and why it was."""
 
     reason: SkipReason
     first: datetime
     last: datetime
     count: int
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)

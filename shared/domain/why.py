@@ -24,6 +24,7 @@ _SKIPPED: Final[Mapping[SkipReason, str]] = {
     SkipReason.WINDOW: "its turn came later than its trigger catches up with",
     SkipReason.DISABLED: "the workflow was disabled when it was due",
     SkipReason.SUPERSEDED: "its trigger was replaced before it had started",
+    SkipReason.PAUSED: "the workflow was paused when it was due",
 }
 
 

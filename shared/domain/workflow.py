@@ -11,6 +11,7 @@ from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
 from shared.domain.identity import shard_of, workflow_key
 from shared.domain.jitter import Delayed, delay_of
+from shared.domain.pause import Pause
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
 from shared.domain.timetable import Timetable, timetable_of
@@ -38,7 +39,8 @@ class Workflow:
     """One workflow of one tenant. Its id is never reused: a deleted one keeps its version.
 
     `next_runs` has the next instant of each trigger that has one, by the trigger's id, and
-    `runs` how often those have fired whose runs are limited.
+    `runs` how often those have fired whose runs are limited. One that is `paused` is not
+    enabled. `resumed_at` is when it last was switched on again.
     """
 
     tenant: str
@@ -50,7 +52,13 @@ class Workflow:
     updated_at: datetime
     deleted_at: datetime | None = None
     runs: Mapping[str, int] = field(default_factory=dict)
-    """How often its trigger has fired; counted only where that is limited."""
+    paused: Pause | None = None
+    resumed_at: datetime | None = None
+
+    @property
+    def takes_triggers(self) -> bool:
+        """Tell whether it may be run by hand: a pause halts its schedule, not an operator."""
+        return self.enabled or self.paused is not None
 
     @property
     def id(self) -> str:
@@ -87,6 +95,8 @@ class DueWorkflow:
     timeout: timedelta | None = None
     is_one_of_several: bool = False
     runs: int = 0
+    pause_on_failure: int | None = None
+    resumed_at: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -138,6 +148,8 @@ def due_workflows(workflow: Workflow) -> list[DueWorkflow]:
             timeout=definition.timeout,
             is_one_of_several=definition.triggers is not None,
             runs=workflow.runs.get(name, 0),
+            pause_on_failure=definition.pause_on_failure,
+            resumed_at=workflow.resumed_at,
         )
         for name, trigger in definition.all_triggers.items()
         if name in workflow.next_runs and not isinstance(trigger, ForeignTrigger)
@@ -226,7 +238,7 @@ def _next_runs(
 
 def disable(workflow: Workflow, now: datetime) -> Workflow:
     """Return the workflow switched off; it keeps its place in the schedule."""
-    return replace(workflow, enabled=False, updated_at=now)
+    return replace(workflow, enabled=False, paused=None, updated_at=now)
 
 
 def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]:
@@ -238,7 +250,8 @@ def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]
             missed, runs[due.trigger_id] = plan
             unserved.append((due, missed))
     next_runs = {name: at for name, at in runs.items() if at is not None}
-    return replace(workflow, enabled=True, next_runs=next_runs, updated_at=now), unserved
+    enabled = replace(workflow, enabled=True, paused=None, resumed_at=now)
+    return replace(enabled, next_runs=next_runs, updated_at=now), unserved
 
 
 def count_fires(workflow: Workflow, trigger_id: str, fires: int) -> Workflow:
@@ -257,7 +270,8 @@ def count_fires(workflow: Workflow, trigger_id: str, fires: int) -> Workflow:
 
 def delete(workflow: Workflow, now: datetime) -> Workflow:
     """Return the tombstone of the workflow: never due, its version kept for a re-creation."""
-    return replace(workflow, enabled=False, next_runs={}, updated_at=now, deleted_at=now)
+    off = disable(workflow, now)
+    return replace(off, next_runs={}, deleted_at=now)
 
 
 def trigger_status(active: Execution | None) -> TriggerStatus:

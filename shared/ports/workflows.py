@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.pause import Pause
 from shared.domain.workflow import DueWorkflow, Workflow
 
 
@@ -83,8 +84,9 @@ class WorkflowRepository(Protocol):
         ...
 
     async def save(self, before: Workflow, after: Workflow) -> bool:
-        """Store `after` if version, enabled and deleted are still those of `before`; else False.
+        """Store `after` unless the workflow was changed since it was `before`; else False.
 
+        Version, enabled, paused and deleted tell.
         Next instants, and the runs with them, are written only if `after` changes one, or a
         trigger, and then only if those are still the ones in `before` that the change
         relies on (`relied_on`).
@@ -114,4 +116,8 @@ class WorkflowRepository(Protocol):
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         """Apply each move whose condition holds."""
+        ...
+
+    async def pause(self, due: DueWorkflow, why: Pause) -> bool:
+        """Pause a workflow; False unless it is enabled, and of the version and resumption given."""
         ...

@@ -31,6 +31,8 @@ CHANGES = [
     ("replay", "x", "--from", "a"),
     ("rerun", "x"),
     ("resolve", "x", "a", "--happened"),
+    ("pause", "hello", "--reason", "r"),
+    ("resume", "hello"),
     ("disable", "hello"),
     ("enable", "hello"),
     ("delete", "hello"),

@@ -1,11 +1,13 @@
 """What every WorkflowRepository promises."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
 from shared.domain.catalogue import normalised
+from shared.domain.pause import Pause
+from shared.domain.pausing import pause, resume
 from shared.domain.schedule import Missed
 from shared.domain.workflow import (
     Workflow,
@@ -339,3 +341,57 @@ async def test_saving_keeps_the_runs_that_the_scheduler_counted_unless_the_trigg
     assert await workflows.save(count_fires(on, "periodic", 1), again) is True
     assert await _stored(workflows, "a") == again
     assert again.runs == {}
+
+
+async def test_a_pause_reads_back_equal_until_it_ends(workflows: WorkflowRepository) -> None:
+    periodic = workflow("p", interval="10s", pauseOnFailure=3)
+    await workflows.add(periodic)
+    halted = pause(periodic, Pause(NOW + SECOND, "moving house"))
+    assert await workflows.save(periodic, halted)
+    assert await _stored(workflows, "p") == halted
+    assert await workflows.due(NOW + 100 * SECOND, None, 10) == []
+    assert await workflows.read_due([halted.key]) == []
+    resumed, missed = resume(halted, NOW + 35 * SECOND)
+    assert await workflows.save(halted, resumed)
+    assert await _stored(workflows, "p") == resumed
+    assert resumed.next_run_at == NOW + 30 * SECOND
+    assert [lapsed for _, lapsed in missed] == [Missed(_tens(1), _tens(2), 2)]
+    (due,) = await workflows.read_due([halted.key])
+    assert [due] == due_workflows(resumed)
+    assert (due.pause_on_failure, due.resumed_at) == (3, NOW + 35 * SECOND)
+
+
+async def test_a_pause_that_was_replaced_meanwhile_is_not_ended(
+    workflows: WorkflowRepository,
+) -> None:
+    periodic = workflow("p", interval="10s")
+    first = pause(periodic, Pause(NOW, "first"))
+    await workflows.add(first)
+    on, _ = resume(first, NOW)
+    assert await workflows.save(first, on)
+    second = pause(on, Pause(NOW + SECOND, "second"))
+    assert await workflows.save(on, second)
+    assert await workflows.save(first, on) is False
+    assert await _stored(workflows, "p") == second
+
+
+async def test_a_scheduler_pauses_what_it_read_and_nothing_else(
+    workflows: WorkflowRepository,
+) -> None:
+    periodic = workflow("p", interval="10s")
+    await workflows.add(periodic)
+    (due,) = due_workflows(periodic)
+    why = Pause(NOW + 10 * SECOND, "3 in a row")
+    assert await workflows.pause(replace(due, version=2), why) is False
+    assert await workflows.pause(replace(due, resumed_at=NOW), why) is False
+    assert await workflows.pause(due, why)
+    halted = await _stored(workflows, "p")
+    assert halted == pause(periodic, why)
+    assert await workflows.pause(due, Pause(NOW, "again")) is False
+    on, _ = resume(halted, NOW + 10 * SECOND)
+    assert await workflows.save(halted, on)
+    assert await workflows.pause(due, why) is False
+
+
+def _tens(number: int) -> datetime:
+    return NOW + number * 10 * SECOND

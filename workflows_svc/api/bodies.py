@@ -1,14 +1,16 @@
 """The bodies of the commands on executions."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.domain.definition import ActionId
 from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.operations import Resolution
+from shared.domain.pause import MAX_REASON
 from shared.domain.problems import describe
+from shared.domain.storable import check_storable
 from workflows_svc.use_cases.repeat import Edited
 
 _MODEL = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
@@ -21,6 +23,14 @@ class ResolveBody(BaseModel):
 
     resolution: Resolution
     output: JsonValue = None
+
+
+class PauseBody(BaseModel):
+    """Why a workflow's schedule is to be halted."""
+
+    model_config = _MODEL
+
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 
 
 class RerunBody(BaseModel):
@@ -53,6 +63,12 @@ def read_body(model: type[B], body: JsonValue) -> B:
         return model.model_validate(body)
     except ValidationError as error:
         raise InvalidInput(describe(error.errors(include_url=False), body)) from error
+
+
+def pause_body(body: JsonValue) -> PauseBody:
+    """Return why to pause. Raises InvalidInput."""
+    check_storable(body)
+    return read_body(PauseBody, body)
 
 
 def resolve_body(body: JsonValue) -> ResolveBody:

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from shared.domain.operations import Resolution
+from shared.domain.pause import MAX_REASON
 
 _PERIODIC: Final = {
     "workflowId": "recurrent-workflow",
@@ -47,6 +48,18 @@ def enabled_body() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return _body(schema, {"disable": {"value": {"enabled": False}}})
+
+
+def pause_body() -> dict[str, Any]:
+    """Describe a body that says why a workflow is paused."""
+    reason = {"type": "string", "minLength": 1, "maxLength": MAX_REASON}
+    schema = {
+        "type": "object",
+        "properties": {"reason": reason},
+        "required": ["reason"],
+        "additionalProperties": False,
+    }
+    return _body(schema, {"maintenance": {"value": {"reason": "the warehouse is being moved"}}})
 
 
 def input_body() -> dict[str, Any]:

@@ -24,7 +24,8 @@ from workflows_svc.api.requests import (
     encode_name_cursor,
     known_parameters,
 )
-from workflows_svc.api.services import Services, Wired
+from workflows_svc.api.services import Wired
+from workflows_svc.api.showing import shown
 
 _CHANGED_BY_OTHERS: Final = (
     HTTPStatus.NOT_FOUND,
@@ -51,7 +52,7 @@ async def create(body: Body, wired: Wired, response: Response) -> WorkflowView:
     workflow, created = await wired.define.create(DEFAULT_TENANT, body)
     response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK
     response.headers["Location"] = f"/workflows/{workflow.id}"
-    return await _shown(wired, workflow.id, response)
+    return await shown(wired, workflow.id, response)
 
 
 @router.get(
@@ -93,7 +94,7 @@ async def list_workflows(
 )
 async def read(workflow_id: str, wired: Wired, response: Response) -> WorkflowView:
     """Return the definition, the version (also as ETag) and the state of the trigger."""
-    return await _shown(wired, workflow_id, response)
+    return await shown(wired, workflow_id, response)
 
 
 @router.put(
@@ -108,7 +109,7 @@ async def replace(
 ) -> WorkflowView:
     """Store a new version. Running executions keep theirs; an equal definition changes nothing."""
     await wired.define.replace(DEFAULT_TENANT, workflow_id, body, if_match)
-    return await _shown(wired, workflow_id, response)
+    return await shown(wired, workflow_id, response)
 
 
 @router.patch(
@@ -124,7 +125,7 @@ async def patch(
     """Switch a workflow on or off; instants that pass while it is off are recorded as skipped."""
     enabled = _enabled(body)
     await wired.define.set_enabled(DEFAULT_TENANT, workflow_id, enabled=enabled, if_match=if_match)
-    return await _shown(wired, workflow_id, response)
+    return await shown(wired, workflow_id, response)
 
 
 @router.delete(
@@ -157,13 +158,6 @@ async def trigger(
     """Queue an execution; the JSON body, if any, is its input."""
     execution, replayed = await wired.trigger(DEFAULT_TENANT, workflow_id, body, key)
     return accepted(execution, response, replayed=replayed)
-
-
-async def _shown(wired: Services, workflow_id: str, response: Response) -> WorkflowView:
-    workflow = await wired.define.get(DEFAULT_TENANT, workflow_id)
-    response.headers["ETag"] = f'"{workflow.version}"'
-    state = await wired.queries.state_of(workflow)
-    return workflow_view(state.workflow, state.active, wired.preview.warnings(workflow))
 
 
 def _enabled(body: JsonValue) -> bool:

@@ -1,12 +1,13 @@
 """Creating, changing and removing workflows."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
 
+from shared.domain import pausing
 from shared.domain import workflow as workflows
 from shared.domain.catalogue import ActionCatalogue, normalised
 from shared.domain.data_flow import check_data_flow
@@ -17,21 +18,23 @@ from shared.domain.errors import (
     InvalidInput,
     NotFound,
     VersionMismatch,
+    WorkflowDisabled,
     WorkflowExists,
 )
 from shared.domain.execution import Skip, SkipReason
 from shared.domain.identity import fingerprint
-from shared.domain.occurrences import recorded_until, skipped_occurrence
 from shared.domain.outcomes import Timing
+from shared.domain.pause import Pause
 from shared.domain.rescheduling import reschedules, superseded
-from shared.domain.schedule import Missed, missed_after
-from shared.domain.workflow import DueWorkflow, Workflow
+from shared.domain.schedule import Missed
+from shared.domain.workflow import DueWorkflow, Unserved, Workflow
 from shared.ports.bus import WorkflowChanged
 from shared.ports.clock import Clock
-from shared.ports.executions import AddOutcome, ExecutionRepository
+from shared.ports.executions import ExecutionRepository
 from shared.ports.expressions import ExpressionLanguage
 from shared.ports.inputs import InputValidator
 from shared.ports.workflows import WorkflowRepository
+from workflows_svc.use_cases.skipping import RecordSkipped
 
 _ATTEMPTS: Final = 20
 
@@ -97,13 +100,50 @@ class DefineWorkflows:
     async def set_enabled(
         self, tenant: str, workflow_id: str, *, enabled: bool, if_match: int | None
     ) -> Workflow:
-        """Switch a workflow on or off; what it missed while off is recorded as skipped."""
+        """Switch a workflow on or off; what it missed while off is recorded as skipped.
+
+        One that is paused is resumed, or no longer paused but off.
+        """
         for _ in range(_ATTEMPTS):
             current = await self.get(tenant, workflow_id)
             _check_version(current, if_match)
-            if current.enabled == enabled:
+            if current.enabled == enabled and not current.paused:
                 return current
             changed = await self._switched(current, enabled=enabled)
+            if await self.workflows.save(current, changed):
+                self._announce(changed)
+                return changed
+        raise _contended(workflow_id)
+
+    async def pause(self, tenant: str, workflow_id: str, reason: str) -> Workflow:
+        """Halt a workflow's schedule; one that is paused stays as it is.
+
+        Raises NotFound, or WorkflowDisabled if there is nothing to halt.
+        """
+        for _ in range(_ATTEMPTS):
+            current = await self.get(tenant, workflow_id)
+            if current.paused:
+                return current
+            if not current.enabled:
+                raise WorkflowDisabled(current.id)
+            changed = pausing.pause(current, Pause(self.clock.now(), reason))
+            if await self.workflows.save(current, changed):
+                return changed
+        raise _contended(workflow_id)
+
+    async def resume(self, tenant: str, workflow_id: str) -> Workflow:
+        """Let a paused workflow's schedule go on; one that is enabled stays as it is.
+
+        What passed meanwhile is fired or recorded as skipped, as its trigger says.
+        Raises NotFound, or WorkflowDisabled if it is not paused but switched off.
+        """
+        for _ in range(_ATTEMPTS):
+            current = await self.get(tenant, workflow_id)
+            if current.enabled:
+                return current
+            if current.paused is None:
+                raise WorkflowDisabled(current.id)
+            changed = await self._unpaused(current, pausing.resume, self.clock.now())
             if await self.workflows.save(current, changed):
                 self._announce(changed)
                 return changed
@@ -150,11 +190,34 @@ class DefineWorkflows:
 
     async def _switched(self, current: Workflow, *, enabled: bool) -> Workflow:
         now = self.clock.now()
+        if current.paused:
+            change = pausing.resume if enabled else pausing.give_up
+            return await self._unpaused(current, change, now)
         if not enabled:
             return workflows.disable(current, now)
         changed, unserved = workflows.enable(current, now)
+        return await self._recorded(current, changed, unserved, SkipReason.DISABLED, now)
+
+    async def _unpaused(
+        self,
+        current: Workflow,
+        change: Callable[[Workflow, datetime], tuple[Workflow, list[Unserved]]],
+        now: datetime,
+    ) -> Workflow:
+        changed, unserved = change(current, now)
+        return await self._recorded(current, changed, unserved, SkipReason.PAUSED, now)
+
+    async def _recorded(
+        self,
+        current: Workflow,
+        changed: Workflow,
+        unserved: Sequence[Unserved],
+        why: SkipReason,
+        now: datetime,
+    ) -> Workflow:
+        """Record what nothing ran for; return the workflow with the fires that this brings up."""
         for due, missed in unserved:
-            fires = await self._record_missed(due, missed, SkipReason.DISABLED, now)
+            fires = await self._record(current, due, missed, why, now)
             changed = workflows.count_fires(changed, due.trigger_id, fires)
         return changed
 
@@ -162,31 +225,15 @@ class DefineWorkflows:
         self, current: Workflow, definition: WorkflowDefinition, now: datetime
     ) -> None:
         """Record the overdue instants of triggers that are about to be replaced."""
-        reason = SkipReason.SUPERSEDED if current.enabled else SkipReason.DISABLED
         for due, missed in superseded(current, definition, now):
-            await self._record_missed(due, missed, reason, now)
+            await self._record(current, due, missed, _why_superseded(current), now)
 
-    async def _record_missed(
-        self, due: DueWorkflow, missed: Missed, why: SkipReason, now: datetime
+    async def _record(
+        self, current: Workflow, due: DueWorkflow, missed: Missed, why: SkipReason, now: datetime
     ) -> int:
-        """Record what nothing ran for, behind what is on record already.
-
-        Its first instants may be: fired just before, or recorded by a call that crashed.
-        Returns how many had fired, which nobody may have counted yet.
-        """
-        rest: Missed | None = missed
-        fires = 0
-        while rest and fires != due.runs_left:
-            reason = Skip(why, rest.first, rest.last, rest.count)
-            record = skipped_occurrence(due, reason, now, self.timing)
-            (outcome,) = await self.executions.add([record])
-            if outcome is AddOutcome.ADDED:
-                return fires
-            there = await self.executions.get(due.tenant, record.id)
-            fires += there is None or there.skip is None
-            until = recorded_until(there, rest.first)
-            rest = missed_after(due.timetable, until, rest.last)
-        return fires
+        paused = current.paused if why is SkipReason.PAUSED else None
+        skip = Skip(why, missed.first, missed.last, missed.count, paused)
+        return await RecordSkipped(self.executions, self.timing)(due, skip, now)
 
     def _announce(self, workflow: Workflow) -> None:
         if workflow.enabled and workflow.next_run_at is not None:
@@ -197,6 +244,12 @@ class DefineWorkflows:
 def _is_same(one: WorkflowDefinition, other: WorkflowDefinition) -> bool:
     """Compare as JSON: the order of members means nothing, and true is not 1."""
     return fingerprint(normalised(one)) == fingerprint(normalised(other))
+
+
+def _why_superseded(workflow: Workflow) -> SkipReason:
+    if workflow.paused:
+        return SkipReason.PAUSED
+    return SkipReason.SUPERSEDED if workflow.enabled else SkipReason.DISABLED
 
 
 def _with_id(document: JsonValue, workflow_id: str) -> JsonValue:

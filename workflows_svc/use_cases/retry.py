@@ -37,7 +37,7 @@ class RetryExecution:
         plan = await self.change.pinned.plan(execution)
         retried = operations.retry(plan, execution, self.clock.now())
         workflow = await self.change.pinned.workflow(execution)
-        if not workflow.enabled:
+        if not workflow.takes_triggers:
             raise WorkflowDisabled(workflow.id)
         return retried
 

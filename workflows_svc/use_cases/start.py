@@ -66,7 +66,7 @@ class StartExecution:
         execution: Execution,
         input_pointer: str,
     ) -> None:
-        if not workflow.enabled:
+        if not workflow.takes_triggers:
             raise WorkflowDisabled(workflow.id)
         if definition.input_schema is not None:
             self.inputs.check_input(definition.input_schema, execution.input, input_pointer)

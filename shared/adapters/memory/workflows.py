@@ -7,6 +7,8 @@ from datetime import datetime
 from shared.domain.catalogue import definition_text
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.identity import workflow_key
+from shared.domain.pause import Pause
+from shared.domain.pausing import pause
 from shared.domain.rescheduling import relied_on, reschedules
 from shared.domain.workflow import DueWorkflow, Workflow, due_workflows
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
@@ -90,6 +92,16 @@ class MemoryWorkflows:
             if workflow and workflow.version == move.version:
                 self._by_key[key] = _moved(workflow, move)
 
+    async def pause(self, due: DueWorkflow, why: Pause) -> bool:
+        """See WorkflowRepository.pause."""
+        workflow = self._by_key.get(due.key)
+        if workflow is None or not workflow.enabled:
+            return False
+        if (workflow.version, workflow.resumed_at) != (due.version, due.resumed_at):
+            return False
+        self._by_key[due.key] = pause(workflow, why)
+        return True
+
 
 def _moved(workflow: Workflow, move: Advance) -> Workflow:
     (name, *_) = (move.trigger_id,) if move.trigger_id else workflow.definition.all_triggers
@@ -107,5 +119,5 @@ def _trigger_types(workflow: Workflow) -> set[str]:
     return {trigger.type for trigger in workflow.definition.all_triggers.values()}
 
 
-def _guard(workflow: Workflow) -> tuple[int, bool, datetime | None]:
-    return workflow.version, workflow.enabled, workflow.deleted_at
+def _guard(workflow: Workflow) -> tuple[int, bool, datetime | None, Pause | None]:
+    return workflow.version, workflow.enabled, workflow.deleted_at, workflow.paused

@@ -39,6 +39,11 @@ class TriggerDocument(BaseModel):
     triggers: list["TriggerDocument"] | None = None
 
 
+class _Pause(BaseModel):
+    since: datetime
+    reason: str
+
+
 class WorkflowDocument(Document):
     """A workflow with its current definition; `_id` is `tenant:workflowId`."""
 
@@ -53,11 +58,14 @@ class WorkflowDocument(Document):
     actions: list[dict[str, Any]]
     retry: dict[str, Any]
     timeout: str | None = None
+    pause_on_failure: int | None = None
     options: str = "{}"
     shard: int
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+    paused: _Pause | None = None
+    resumed_at: datetime | None = None
 
     class Settings:
         """Collection and indexes."""

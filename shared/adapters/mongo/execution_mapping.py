@@ -8,6 +8,7 @@ from bson import DBRef
 from pydantic import JsonValue
 from pydantic.alias_generators import to_camel
 
+from shared.adapters.mongo.pause_mapping import pause_document, to_pause
 from shared.domain.execution import (
     ActionState,
     ActionStatus,
@@ -132,7 +133,15 @@ def skip_document(skip: Skip | None) -> dict[str, Any] | None:
     """Return the document that says why nothing ran."""
     if skip is None:
         return None
-    return {"reason": skip.reason.value, "from": skip.first, "to": skip.last, "count": skip.count}
+    return _present(
+        {
+            "reason": skip.reason.value,
+            "from": skip.first,
+            "to": skip.last,
+            "count": skip.count,
+            "paused": pause_document(skip.paused),
+        }
+    )
 
 
 def aware(value: datetime | None) -> datetime | None:
@@ -276,7 +285,7 @@ def _skip(raw: Raw | None) -> Skip | None:
     if raw is None:
         return None
     first, last = raw["from"].replace(tzinfo=UTC), raw["to"].replace(tzinfo=UTC)
-    return Skip(SkipReason(raw["reason"]), first, last, raw["count"])
+    return Skip(SkipReason(raw["reason"]), first, last, raw["count"], to_pause(raw.get("paused")))
 
 
 _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any] | None]]] = {

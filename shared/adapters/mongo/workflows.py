@@ -19,8 +19,9 @@ from shared.adapters.mongo.documents import (
     WorkflowDocument,
 )
 from shared.adapters.mongo.errors import translated
-from shared.adapters.mongo.execution_mapping import plain
+from shared.adapters.mongo.execution_mapping import aware, plain
 from shared.adapters.mongo.moves import updates
+from shared.adapters.mongo.pause_mapping import pause_document
 from shared.adapters.mongo.several_triggers import (
     SEVERAL,
     packed,
@@ -32,6 +33,7 @@ from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.durations import parse_duration
 from shared.domain.identity import version_key, workflow_key
+from shared.domain.pause import Pause
 from shared.domain.rescheduling import relied_on, reschedules
 from shared.domain.trigger_ids import trigger_id
 from shared.domain.triggers import Trigger
@@ -40,7 +42,9 @@ from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 log = structlog.get_logger(__name__)
 _TRIGGER: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)
-_FIELDS: Final = frozenset({"workflowId", "trigger", "triggers", "actions", "retry", "timeout"})
+_FIELDS: Final = frozenset(
+    {"workflowId", "trigger", "triggers", "actions", "retry", "timeout", "pauseOnFailure"}
+)
 _UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
 _OWN: Final = {"next_run_at": "nextRunAt", "runs": "runs"}
 """What is stored with a trigger beyond its definition."""
@@ -52,6 +56,8 @@ _SCHEDULE: Final = {
     "trigger": 1,
     "retry.retries": 1,
     "timeout": 1,
+    "pauseOnFailure": 1,
+    "resumedAt": 1,
     "actions": {"$slice": 1},
 }
 
@@ -108,6 +114,7 @@ class MongoWorkflows:
             "version": before.version,
             "enabled": before.enabled,
             "deletedAt": before.deleted_at,
+            "paused.since": before.paused.since if before.paused else None,
         }
         moved = reschedules(before, after)
         if moved:
@@ -165,6 +172,19 @@ class MongoWorkflows:
             with translated():
                 await self._workflows.bulk_write(operations, ordered=False)
 
+    async def pause(self, due: DueWorkflow, why: Pause) -> bool:
+        """See WorkflowRepository.pause."""
+        wanted = {
+            "_id": due.key,
+            "version": due.version,
+            "enabled": True,
+            "resumedAt": due.resumed_at,
+        }
+        sets = {"enabled": False, "paused": pause_document(why), "updatedAt": why.since}
+        with translated():
+            result = await self._workflows.update_one(wanted, {"$set": sets})
+        return result.matched_count == 1
+
     def _restored(self, text: str) -> WorkflowDefinition:
         definition = self._catalogue.restore_text(text)
         if definition.trigger is None or definition.trigger.type != SEVERAL:
@@ -178,6 +198,7 @@ class MongoWorkflows:
             "actions": document.actions,
             "retry": document.retry,
             **({"timeout": document.timeout} if document.timeout else {}),
+            **_pausing(document),
             **from_json(document.options),
         }
         restored = self._catalogue.restore(unpacked(_mapping(definition)))
@@ -191,6 +212,8 @@ class MongoWorkflows:
             created_at=document.created_at,
             updated_at=document.updated_at,
             deleted_at=document.deleted_at,
+            paused=_paused(document),
+            resumed_at=document.resumed_at,
         )
 
 
@@ -208,11 +231,14 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
             "actions": definition["actions"],
             "retry": definition["retry"],
             "timeout": definition.get("timeout"),
+            "pauseOnFailure": definition.get("pauseOnFailure"),
             "options": _options(definition),
             "shard": workflow.shard,
             "createdAt": workflow.created_at,
             "updatedAt": workflow.updated_at,
             "deletedAt": workflow.deleted_at,
+            "paused": pause_document(workflow.paused),
+            "resumedAt": workflow.resumed_at,
         }
     )
     return document
@@ -266,12 +292,30 @@ def _changes(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[str,
     unsets: dict[str, Any] = {}
     if moved:
         sets["trigger"] = placed(_trigger(after), after.next_runs, after.runs)
-    for key, value in (("deletedAt", after.deleted_at), ("timeout", definition.get("timeout"))):
+    for key, value in (
+        ("deletedAt", after.deleted_at),
+        ("paused", pause_document(after.paused)),
+        ("resumedAt", after.resumed_at),
+        ("timeout", definition.get("timeout")),
+        ("pauseOnFailure", definition.get("pauseOnFailure")),
+    ):
         if value is None:
             unsets[key] = ""
         else:
             sets[key] = value
     return sets, unsets
+
+
+def _pausing(document: WorkflowDocument) -> dict[str, int]:
+    limit = document.pause_on_failure
+    return {"pauseOnFailure": limit} if limit else {}
+
+
+def _paused(document: WorkflowDocument) -> Pause | None:
+    """Return the pause, unless a release that knows of none has enabled the workflow since."""
+    if document.paused is None or document.enabled:
+        return None
+    return Pause(document.paused.since, document.paused.reason)
 
 
 def _options(definition: Mapping[str, Any]) -> str:
@@ -296,6 +340,8 @@ def _due(raw: Raw) -> Iterator[DueWorkflow]:
                 next_run_at=part["nextRunAt"].replace(tzinfo=UTC),
                 is_one_of_several=several,
                 runs=part.get("runs", 0),
+                pause_on_failure=raw.get("pauseOnFailure"),
+                resumed_at=aware(raw.get("resumedAt")),
             )
 
 

@@ -1,0 +1,44 @@
+"""Recording the instants of a workflow for which nothing is going to run."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.execution import Skip
+from shared.domain.occurrences import recorded_until, skipped_occurrence
+from shared.domain.outcomes import Timing
+from shared.domain.schedule import Missed, missed_after
+from shared.domain.workflow import DueWorkflow
+from shared.ports.executions import AddOutcome, ExecutionRepository
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSkipped:
+    """Adds one record for a run of instants, behind what is on record already.
+
+    Its first instants may be: fired just before, or recorded by a call that crashed.
+    """
+
+    executions: ExecutionRepository
+    timing: Timing
+
+    async def __call__(self, due: DueWorkflow, skip: Skip, now: datetime) -> int:
+        """Record what was skipped; return how many had fired, which nobody may have counted yet.
+
+        Raises Unavailable.
+        """
+        rest: Skip | None = skip
+        fires = 0
+        while rest and fires != due.runs_left:
+            record = skipped_occurrence(due, rest, now, self.timing)
+            (outcome,) = await self.executions.add([record])
+            if outcome is AddOutcome.ADDED:
+                return fires
+            there = await self.executions.get(due.tenant, record.id)
+            fires += there is None or there.skip is None
+            rest = _behind(due, rest, recorded_until(there, rest.first))
+        return fires
+
+
+def _behind(due: DueWorkflow, skip: Skip, until: datetime) -> Skip | None:
+    left: Missed | None = missed_after(due.timetable, until, skip.last)
+    return replace(skip, first=left.first, last=left.last, count=left.count) if left else None
