@@ -16,10 +16,12 @@ from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.settings import SchedulerSettings
 from scheduler_svc.ticker import NoticeListener, Ticker
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
 from scheduler_svc.use_cases.republish import RepublishEvents
 from scheduler_svc.use_cases.share import ShareWork
 from scheduler_svc.use_cases.sweep import SweepExecutions
 from shared.adapters.kafka.subscriber import KafkaNoticeSubscriber
+from shared.adapters.mongo.ledger import MongoLedger
 from shared.adapters.mongo.lifecycle import MongoArchive, MongoWatermarks
 from shared.adapters.mongo.operations import MongoMembers
 from shared.adapters.mongo.workflows import MongoWorkflows
@@ -81,12 +83,20 @@ async def _ticker(
         MongoMembers(mongo), clock, metrics, name, MEMBER_LEASE, lambda: publisher.trouble is None
     )
     timing = settings.timing
+    halt = HaltFailing(workflows, MongoLedger(mongo.executions), metrics)
     try:
         yield Ticker(
             workflows=workflows,
             executions=executions,
             fire=FireDueWorkflows(
-                workflows, executions, publisher, clock, timing, metrics, settings.scheduler_lead
+                workflows,
+                executions,
+                publisher,
+                clock,
+                timing,
+                metrics,
+                halt,
+                settings.scheduler_lead,
             ),
             sweep=SweepExecutions(executions, publisher, clock, timing, metrics),
             share=share,

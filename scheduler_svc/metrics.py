@@ -18,6 +18,9 @@ class SchedulerMetrics:
             ["reason"],
             registry=registry,
         )
+        self.paused = Counter(
+            "workflows_paused", "Workflows paused by `pauseOnFailure`.", registry=registry
+        )
         self.lateness = Histogram(
             "fire_lateness_seconds",
             "From the instant an occurrence was due to its being queued.",

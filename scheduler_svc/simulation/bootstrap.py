@@ -12,8 +12,10 @@ from scheduler_svc.simulation.report import MOST_LISTED, load, occurrences, per_
 from scheduler_svc.simulation.run import MOST_LOOKS, Simulation
 from scheduler_svc.simulation.runners import SimulatedRunners
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.adapters.system.clock import SystemClock
 from shared.contracts.simulation import Refusal, SimulationReport, SimulationRequest
@@ -41,7 +43,8 @@ async def simulate(
     storage, executions, clock = MemoryWorkflows(), MemoryExecutions(), ManualClock(since)
     timing, metrics = Timing(), SchedulerMetrics(CollectorRegistry())
     runners = SimulatedRunners(executions, clock, request.takes, timing)
-    fire = FireDueWorkflows(storage, executions, runners, clock, timing, metrics)
+    halt = HaltFailing(storage, MemoryLedger(executions), metrics)
+    fire = FireDueWorkflows(storage, executions, runners, clock, timing, metrics, halt)
     for workflow in workflows:
         await storage.add(workflow)
     stopped = await Simulation(storage, fire, runners, clock.leap_to, most_looks).run(until)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from scheduler_svc.metrics import SchedulerMetrics
+from scheduler_svc.use_cases.halt import HaltFailing
 from shared.domain.course import Course
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Skip
@@ -49,12 +50,14 @@ class FireDueWorkflows:
     clock: Clock
     timing: Timing
     metrics: SchedulerMetrics
+    halt: HaltFailing
     lead: timedelta = timedelta()
 
     async def __call__(self, upcoming: Sequence[Upcoming]) -> list[Upcoming]:
         """Fire those that are still due; return when each is to be looked at next."""
         keys = {workflow_key(item.tenant, item.workflow_id) for item in upcoming}
-        present = await self.workflows.read_due(keys)
+        found = await self.workflows.read_due(keys)
+        present = await self.halt(found, self.clock.now() + self.lead)
         now = self.clock.now()
         courses = [Course.of(due, now, self.lead) for due in present]
         following: list[Upcoming] = []

@@ -59,12 +59,12 @@ def _known(places: Mapping[str, datetime | None]) -> dict[str, datetime]:
     return {name: at for name, at in places.items() if at is not None}
 
 
-def failing(limit: int | None, ended: Sequence[Execution]) -> str | None:
+def failing(limit: int, ended: Sequence[Execution]) -> str | None:
     """Return why a schedule is to be halted, if its last `limit` executions all failed.
 
     `ended` are those that ended, the latest first.
     """
-    if limit is None or len(ended) < limit:
+    if len(ended) < limit:
         return None
     if any(execution.status is not Status.FAILED for execution in ended[:limit]):
         return None

@@ -13,8 +13,10 @@ from prometheus_client import CollectorRegistry
 
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.memory.clock import ManualClock, settle
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import Status
 from shared.domain.outcomes import Timing
@@ -50,13 +52,17 @@ class World:
         self, faults: Faults | None = None, clock: ManualClock | None = None
     ) -> FireDueWorkflows:
         shared = faults or Faults()
+        workflows = FaultyWorkflows(self.workflows, shared)
+        executions = FaultyExecutions(self.executions, shared)
+        metrics = SchedulerMetrics(CollectorRegistry())
         return FireDueWorkflows(
-            FaultyWorkflows(self.workflows, shared),
-            FaultyExecutions(self.executions, shared),
+            workflows,
+            executions,
             self.bus,
             clock or self.clock,
             Timing(),
-            SchedulerMetrics(CollectorRegistry()),
+            metrics,
+            HaltFailing(workflows, MemoryLedger(executions), metrics),
         )
 
     def fired(self) -> list[datetime]:

@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.ticker import Ticker
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
 from scheduler_svc.use_cases.share import ShareWork
 from scheduler_svc.use_cases.sweep import SweepExecutions
 from shared.adapters.memory.clock import ManualClock, settle
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.operations import MemoryMembers
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import Execution
@@ -68,10 +70,13 @@ class House:
         registry = self.registries[name] = CollectorRegistry()
         clock, timing, metrics = self.clock, Timing(), SchedulerMetrics(registry)
         workflows, executions = self.workflows, handling or self.executions
+        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
         return Ticker(
             workflows=workflows,
             executions=self.executions,
-            fire=FireDueWorkflows(workflows, executions, self.bus, clock, timing, metrics, lead),
+            fire=FireDueWorkflows(
+                workflows, executions, self.bus, clock, timing, metrics, halt, lead
+            ),
             sweep=SweepExecutions(executions, self.bus, clock, timing, metrics),
             share=ShareWork(self.members, clock, metrics, name, 3 * poll, lambda: True),
             clock=clock,

@@ -9,8 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import EventType, Execution, Skip, SkipReason, Status
 from shared.domain.outcomes import Timing
@@ -36,13 +38,15 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.bus = FlakyBus(self.clock)
+        metrics = SchedulerMetrics(self.registry)
         self.fire = FireDueWorkflows(
             self.workflows,
             self.executions,
             self.bus,
             self.clock,
             Timing(),
-            SchedulerMetrics(self.registry),
+            metrics,
+            HaltFailing(self.workflows, MemoryLedger(self.executions), metrics),
         )
 
     async def add(self, workflow_id: str = "hello", interval: str = "10s") -> Workflow:

@@ -11,8 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, SkipReason, Status
@@ -50,13 +52,12 @@ class World:
 
     def scheduler(self, faults: Faults | None = None) -> FireDueWorkflows:
         shared = faults or Faults()
+        workflows = FaultyWorkflows(self.workflows, shared)
+        executions = FaultyExecutions(self.executions, shared)
+        metrics = SchedulerMetrics(CollectorRegistry())
+        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
         return FireDueWorkflows(
-            FaultyWorkflows(self.workflows, shared),
-            FaultyExecutions(self.executions, shared),
-            self.bus,
-            self.clock,
-            Timing(),
-            SchedulerMetrics(CollectorRegistry()),
+            workflows, executions, self.bus, self.clock, Timing(), metrics, halt
         )
 
     def records(self) -> list[Execution]:

@@ -165,6 +165,7 @@ async def test_a_scheduler_whose_clock_is_stepped_fires_nothing_twice_and_skips_
         stepped,
         Timing(),
         house.ticker("wrong").metrics,
+        right.halt,
     )
     for _ in range(30):
         for clock in (house.clock, stepped):
