@@ -13,6 +13,7 @@ from workflows_svc.api import (
     actions,
     dead_letters,
     executions,
+    occurrences,
     operations,
     pauses,
     problems,
@@ -27,6 +28,17 @@ Define workflows, trigger them, and ask what became of them.
 
 Errors are problem documents (RFC 9457, `application/problem+json`) that name the wrong field.
 """
+_ROUTES = (
+    workflows,
+    pauses,
+    schedules,
+    occurrences,
+    executions,
+    operations,
+    dead_letters,
+    actions,
+    schemas,
+)
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -41,16 +53,7 @@ def create_app(
     app.add_middleware(RequestMetrics, registry=registry)
     problems.install(app)
     app.include_router(health_router(health, registry))
-    for routes in (
-        workflows,
-        pauses,
-        schedules,
-        executions,
-        operations,
-        dead_letters,
-        actions,
-        schemas,
-    ):
+    for routes in _ROUTES:
         app.include_router(routes.router)
     app.openapi = lambda: _openapi(app, catalogue)  # type: ignore[method-assign]
     return app

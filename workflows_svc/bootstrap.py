@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from shared.adapters.cel.language import CelLanguage
 from shared.adapters.json_schema.validator import JsonSchemaValidator
+from shared.adapters.mongo.ledger import MongoLedger
 from shared.adapters.mongo.operations import MongoDeadLetters
 from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.bootstrap import (
@@ -31,6 +32,7 @@ from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.inspect import InspectExecutions
+from workflows_svc.use_cases.ledger import ReadLedger
 from workflows_svc.use_cases.pinned import Pinned
 from workflows_svc.use_cases.preview import PreviewSchedules
 from workflows_svc.use_cases.queries import Queries
@@ -130,6 +132,9 @@ def _services(
         inspect=InspectExecutions(pinned, clock),
         queries=Queries(workflows, executions),
         preview=PreviewSchedules(define, clock),
+        ledger=ReadLedger(
+            define, workflows, executions, MongoLedger(mongo.executions), clock, timing
+        ),
         dead_letters=HandleDeadLetters(MongoDeadLetters(mongo), dependencies.publisher, clock),
     )
 

@@ -8,6 +8,7 @@ from local.cli import (
     actions,
     dead_letters,
     executions,
+    occurrences,
     operations,
     pauses,
     schedules,
@@ -34,6 +35,8 @@ app.command("list")(workflows.list_)
 app.command("get")(workflows.get)
 app.command("preview")(schedules.preview)
 app.command("simulate")(simulation.simulate)
+app.command("occurrences")(occurrences.occurrences)
+app.command("why-not")(occurrences.why_not)
 app.command("trigger")(workflows.trigger)
 app.command("executions")(executions.executions)
 app.command("execution")(executions.execution)

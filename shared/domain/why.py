@@ -18,7 +18,7 @@ from shared.domain.execution import (
 from shared.domain.instants import format_instant
 from shared.domain.plan import Plan
 
-_SKIPPED: Final[Mapping[SkipReason, str]] = {
+WHY_SKIPPED: Final[Mapping[SkipReason, str]] = {
     SkipReason.OVERLAP: "another execution held the workflow when it was due",
     SkipReason.MISSED: "nothing was there to start it when it was due",
     SkipReason.WINDOW: "its turn came later than its trigger catches up with",
@@ -156,7 +156,7 @@ def _ended(execution: Execution) -> str:
     at = format_instant(execution.finished_at) if execution.finished_at else "some time"
     cause = f": {_said(execution.error)}" if execution.error else ""
     if execution.skip is not None:
-        return f"it did not run ({execution.skip.reason}): {_SKIPPED[execution.skip.reason]}"
+        return f"it did not run ({execution.skip.reason}): {WHY_SKIPPED[execution.skip.reason]}"
     if execution.status is Status.COMPLETED:
         return f"it completed at {at}: every action did what it was to do"
     ending = "was cancelled" if execution.status is Status.CANCELLED else "failed"

@@ -15,6 +15,8 @@ from tests.support.stack import manual
 READS = [
     ("list",),
     ("get", "hello"),
+    ("occurrences", "hello"),
+    ("why-not", "hello", "2026-01-31T02:00:00Z"),
     ("executions",),
     ("execution", "x"),
     ("history", "x"),

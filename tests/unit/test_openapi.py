@@ -39,6 +39,8 @@ ROUTES: Final = {
     "POST /workflows/{workflow_id}/trigger": {202, 404, 409, 503, *INVALID},
     "POST /workflows/{workflow_id}/pause": {200, 404, 409, 503, *INVALID},
     "POST /workflows/{workflow_id}/resume": {200, 404, 409, 503},
+    "GET /workflows/{workflow_id}/occurrences": {200, 404, 422, 503},
+    "GET /workflows/{workflow_id}/occurrences/{instant}/why": {200, 404, 422, 503},
     "GET /executions": {200, 422, 503},
     "GET /executions/{execution_id}": {200, 404, 503},
     "GET /executions/verification": {200, 422, 503},

@@ -10,6 +10,7 @@ from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.inspect import InspectExecutions
+from workflows_svc.use_cases.ledger import ReadLedger
 from workflows_svc.use_cases.preview import PreviewSchedules
 from workflows_svc.use_cases.queries import Queries
 from workflows_svc.use_cases.remove import RemoveWorkflow
@@ -32,6 +33,7 @@ class Services:
     inspect: InspectExecutions
     queries: Queries
     preview: PreviewSchedules
+    ledger: ReadLedger
     dead_letters: HandleDeadLetters
 
 

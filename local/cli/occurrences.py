@@ -1,0 +1,69 @@
+"""Commands that tell what became of the instants of a workflow."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from local.cli.errors import CommandError, Exit
+from local.cli.options import AsJson, Limit, api
+from local.cli.output import Json, local_time, milliseconds, print_json, say, status_text, table
+from local.cli.workflows import WorkflowId, workflow_path
+
+
+def occurrences(
+    workflow: WorkflowId,
+    since: Annotated[
+        str | None, typer.Option("--from", help="At or after this instant, with its offset.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Before this instant.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="fired, skipped or buffered.")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what became of a workflow's instants, the latest first."""
+    given = {"from": since, "to": until, "outcome": outcome}
+    asked = {name: value for name, value in given.items() if value is not None}
+    found = list(api().pages(f"{workflow_path(workflow)}/occurrences", asked, limit))
+    if as_json:
+        print_json(found)
+        return
+    table(
+        ("INSTANT", "OUTCOME", "STATUS", "LATE", "EXECUTION"),
+        (_row(item) for item in found),
+        f"Nothing: no instants of '{workflow}' are on record here.",
+    )
+
+
+def why_not(
+    workflow: WorkflowId,
+    instant: Annotated[
+        str,
+        typer.Argument(help="With its offset, or a local time of the trigger: 2027-03-28T02:30."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Say what became of an instant, or why there is nothing at it."""
+    if not instant.strip():
+        raise CommandError("INSTANT must not be empty.", Exit.USAGE)
+    path = f"{workflow_path(workflow)}/occurrences/{quote(instant, safe='')}/why"
+    found = api().get(path)
+    if as_json:
+        print_json(found)
+        return
+    say(f"{found['workflowId']}  {found['instant']}  (here {local_time(found['instant'])})")
+    say(f"  {found['why']}")
+
+
+def _row(item: Json) -> tuple[Any, ...]:
+    instants = local_time(item["at"])
+    if "to" in item:
+        instants += f" to {local_time(item['to'])} ({item['count']})"
+    outcome = f"{item['outcome']}: {item['reason']}" if "reason" in item else item["outcome"]
+    return (
+        instants,
+        outcome,
+        status_text(item["status"]),
+        milliseconds(item.get("latenessMs")),
+        item["executionId"],
+    )

@@ -1,0 +1,130 @@
+"""A moment that somebody asks about, and where it lies in the timetable of a workflow."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.domain.cron_times import LocalTimes
+from shared.domain.cron_timetable import CronTimetable
+from shared.domain.durations import MILLISECOND
+from shared.domain.instants import parse_instant
+from shared.domain.jitter import Delayed, delay_of
+from shared.domain.local_time import SECOND, ClockShift, clock_shifts, instant_at, local_at, offsets
+from shared.domain.timetable import Timetable, timetable_of
+from shared.domain.trigger_ids import AnyTrigger
+from shared.domain.triggers import CronTrigger, ForeignTrigger, OnFold, PeriodicTrigger
+from shared.domain.workflow import Workflow
+from shared.domain.zones import zone
+
+_LOCAL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+_FAR: Final = timedelta(days=3000)
+"""As far back is looked for an instant: the longest that 29 February stays away is 8 years."""
+
+
+TriggerName = tuple[str, str, str]
+"""Tenant, workflow id and trigger id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Which triggers have an instant, and which ones are nearest before and after it."""
+
+    triggers: tuple[str, ...]
+    before: datetime | None
+    after: datetime | None
+
+
+def read_moment(text: str, trigger: CronTrigger | None) -> datetime:
+    """Read an instant, or a local time of the zone of a cron trigger (UTC, if there is none).
+
+    A time that comes twice is the one at which the trigger fires, the first if at both;
+    one that does not exist is what clocks that had not been set would show. Raises
+    ValueError saying what would be right.
+    """
+    if not _LOCAL.fullmatch(text):
+        return parse_instant(text)
+    instant = parse_instant(f"{text.replace(' ', 'T')}{'' if text.count(':') > 1 else ':00'}Z")
+    if trigger is None:
+        return instant
+    local = instant.replace(tzinfo=None)
+    before, after = offsets(local, zone(trigger.timezone))
+    second = before > after and trigger.on_fold is OnFold.SECOND
+    return instant_at(local, after if second else before)
+
+
+def moment(workflow: Workflow, instant: datetime) -> Moment | None:
+    """Return where an instant lies; None if no trigger of the workflow ever fires by itself."""
+    timetables = whole_timetables(workflow)
+    if not timetables:
+        return None
+    earlier = [t.latest_until(instant - MILLISECOND, instant - _FAR) for t in timetables.values()]
+    later = [t.next_after(instant) for t in timetables.values()]
+    return Moment(
+        tuple(name for name, timetable in timetables.items() if has(timetable, instant)),
+        max((at for at in earlier if at is not None), default=None),
+        min((at for at in later if at is not None), default=None),
+    )
+
+
+def clock_of(triggers: Mapping[str, AnyTrigger]) -> CronTrigger | None:
+    """Return the trigger whose local time is meant by one without an offset: the first cron."""
+    return next((t for t in triggers.values() if isinstance(t, CronTrigger)), None)
+
+
+def has(timetable: Timetable, instant: datetime) -> bool:
+    """Tell whether an instant is one of a timetable."""
+    return timetable.next_after(instant - MILLISECOND) == instant
+
+
+def whole_timetables(workflow: Workflow) -> dict[str, Timetable]:
+    """Return the present timetables of a workflow, reckoned back to when it was created."""
+    found = {
+        name: timetable_with(_name(workflow, name), trigger, _origin(workflow, name, trigger))
+        for name, trigger in workflow.definition.all_triggers.items()
+    }
+    return {name: timetable for name, timetable in found.items() if timetable is not None}
+
+
+def timetable_with(name: TriggerName, trigger: AnyTrigger, instant: datetime) -> Timetable | None:
+    """Return the timetable of a trigger that fired, or was to fire, at an instant."""
+    if isinstance(trigger, ForeignTrigger):
+        return None
+    delay = delay_of(trigger, *name)
+    step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
+    timetable = timetable_of(trigger, instant - delay - step)
+    return Delayed(timetable, delay) if timetable and delay else timetable
+
+
+def _name(workflow: Workflow, trigger_id: str) -> TriggerName:
+    return workflow.tenant, workflow.id, trigger_id
+
+
+def _origin(workflow: Workflow, name: str, trigger: AnyTrigger) -> datetime:
+    """Return the first instant that a periodic trigger could have had since the creation."""
+    since, following = workflow.created_at, workflow.next_runs.get(name)
+    if following is None or not isinstance(trigger, PeriodicTrigger):
+        return since
+    return following - (following - since - MILLISECOND) // trigger.interval * trigger.interval
+
+
+def gap_at(trigger: CronTrigger, instant: datetime) -> tuple[datetime, ClockShift] | None:
+    """Return the local time that the trigger names and the clocks jumped over just then."""
+    shifts = clock_shifts(zone(trigger.timezone), instant - timedelta(days=1), instant)
+    for shift in shifts:
+        local = (instant + shift.before).replace(tzinfo=None, microsecond=0)
+        if (
+            shift.is_gap
+            and local < shift.end
+            and LocalTimes.of(trigger).count(local, local + SECOND)
+        ):
+            return local, shift
+    return None
+
+
+def is_excluded(trigger: CronTrigger, instant: datetime) -> bool:
+    """Tell whether nothing but its date keeps a trigger from firing at an instant."""
+    if local_at(instant, zone(trigger.timezone))[0].date() not in trigger.exclude:
+        return False
+    return has(CronTimetable.of(trigger.model_copy(update={"exclude": ()})), instant)

@@ -1,0 +1,102 @@
+"""Reading the ledger: what became of the instants of a schedule, and why."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.domain.durations import MILLISECOND
+from shared.domain.errors import FieldProblem, InvalidInput
+from shared.domain.execution import Execution, SkipReason, Status
+from shared.domain.ledger import first_of, last_of
+from shared.domain.moments import clock_of, has, read_moment, timetable_with
+from shared.domain.outcomes import Timing
+from shared.domain.why_occurrence import Account, Question, why_occurrence
+from shared.ports.clock import Clock
+from shared.ports.executions import ExecutionQuery, ExecutionRepository
+from shared.ports.ledger import OccurrenceLedger, OccurrenceQuery
+from shared.ports.workflows import VersionRef, WorkflowRepository
+from workflows_svc.use_cases.definitions import DefineWorkflows
+
+_RAN: Final = frozenset(Status) - {Status.SKIPPED}
+_MOST: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLedger:
+    """The questions about instants that have passed."""
+
+    define: DefineWorkflows
+    workflows: WorkflowRepository
+    executions: ExecutionRepository
+    ledger: OccurrenceLedger
+    clock: Clock
+    timing: Timing
+
+    async def occurrences(self, query: OccurrenceQuery) -> list[Execution]:
+        """Return a page of records, the latest instant first. Raises NotFound."""
+        await self.define.get(query.tenant, query.workflow_id)
+        return await self.ledger.find(query)
+
+    async def why(self, tenant: str, workflow_id: str, text: str) -> tuple[datetime, Account]:
+        """Return the instant that is meant, and what became of it.
+
+        Raises NotFound, or InvalidInput for what is neither an instant nor a local time.
+        """
+        workflow = await self.define.get(tenant, workflow_id)
+        try:
+            instant = read_moment(text, clock_of(workflow.definition.all_triggers))
+        except ValueError as error:
+            raise InvalidInput([FieldProblem("path/instant", str(error))]) from error
+        records = await self._records(tenant, workflow_id, instant)
+        question = Question(
+            workflow=workflow,
+            instant=instant,
+            now=self.clock.now(),
+            retention=self.timing.retention,
+            records=records,
+            holder=await self._holder(records[0]) if records else None,
+        )
+        return instant, why_occurrence(question)
+
+    async def _records(
+        self, tenant: str, workflow_id: str, instant: datetime
+    ) -> tuple[Execution, ...]:
+        """Return what stands for an instant, the schedule's own record before backfills."""
+        query = OccurrenceQuery(
+            tenant=tenant,
+            workflow_id=workflow_id,
+            since=instant,
+            until=instant + MILLISECOND,
+            limit=_MOST,
+        )
+        found = await self.ledger.find(query)
+        own = [record for record in found if await self._stands_for(record, instant)]
+        return tuple(sorted(own, key=lambda record: record.id))
+
+    async def _stands_for(self, record: Execution, instant: datetime) -> bool:
+        """Tell whether an instant that lies in a range is one of those that the range counts."""
+        if instant in {first_of(record), last_of(record)}:
+            return True
+        ref = VersionRef(record.tenant, record.workflow_id, record.version)
+        definition = (await self.workflows.versions([ref])).get(ref)
+        trigger = definition.all_triggers.get(record.trigger_id) if definition else None
+        if trigger is None:
+            return False
+        name = record.tenant, record.workflow_id, record.trigger_id
+        timetable = timetable_with(name, trigger, first_of(record))
+        return timetable is not None and has(timetable, instant)
+
+    async def _holder(self, record: Execution) -> Execution | None:
+        """Return the execution that an occurrence met."""
+        if record.skip is None or record.skip.reason is not SkipReason.OVERLAP:
+            return None
+        met = record.created_at
+        query = ExecutionQuery(
+            tenant=record.tenant,
+            workflow_id=record.workflow_id,
+            statuses=_RAN,
+            created_to=met + MILLISECOND,
+            limit=5,
+        )
+        found = await self.executions.find(query)
+        return next((e for e in found if e.finished_at is None or e.finished_at >= met), None)
