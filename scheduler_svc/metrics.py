@@ -36,6 +36,11 @@ class SchedulerMetrics:
             "poll_seconds", "How long one poll took.", buckets=_SECONDS, registry=registry
         )
         self.due = Gauge("due_read", "Items the last poll found due soon.", registry=registry)
+        self.backlog = Gauge(
+            "due_backlog_seconds",
+            "How long the oldest of what the last poll read has been due, 0 if nothing was.",
+            registry=registry,
+        )
         self.orphans = Gauge(
             "orphans", "Unfinished executions that nothing would wake.", registry=registry
         )

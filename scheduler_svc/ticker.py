@@ -151,6 +151,8 @@ class Ticker:
         self._next_poll = max(min([now + self.poll_interval, *full]), now)
         self.metrics.orphans.set(orphans)
         self.metrics.due.set(len(upcoming) + len(wakes))
+        oldest = min([now, *(u.next_run_at for u in upcoming), *(w.wake_at for w in wakes)])
+        self.metrics.backlog.set((now - oldest).total_seconds())
         self.metrics.polls.observe(time.perf_counter() - started)
 
     async def _handle_due(self) -> bool:

@@ -83,7 +83,15 @@ async def _serve_requests(  # noqa: PLR0913 - it is where everything meets
     requests: Outbox[ExecutionRequest] = Outbox("requests", publisher.publish, dropped)
     notices: Outbox[Notice] = Outbox("notices", publisher.announce, dropped)
     senders = [asyncio.create_task(outbox.run()) for outbox in (requests, notices)]
-    app.state.services = _services(settings, dependencies, executions, catalogue, requests, notices)
+    skipped = Counter(
+        "occurrences_skipped",
+        "Occurrences that were recorded as skipped as a workflow was changed, by reason.",
+        ["reason"],
+        registry=registry,
+    )
+    app.state.services = _services(
+        settings, dependencies, executions, catalogue, requests, notices, skipped
+    )
     health.started()
     await stop.wait()
     app.state.services = None
@@ -103,6 +111,7 @@ def _services(
     catalogue: ActionCatalogue,
     requests: Outbox[ExecutionRequest],
     notices: Outbox[Notice],
+    skipped: Counter,
 ) -> Services:
     clock, mongo = dependencies.clock, dependencies.mongo
     workflows = MongoWorkflows(mongo, catalogue)
@@ -119,6 +128,7 @@ def _services(
         notices.put,
         CelLanguage(),
         settings.expression_names,
+        lambda skip: skipped.labels(skip.reason.value).inc(skip.count),
     )
     cancel = CancelExecution(change, clock, timing, notices.put, requests.put)
     return Services(

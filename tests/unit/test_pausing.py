@@ -1,5 +1,6 @@
 """Halting a schedule and letting it go on: every instant has its one record."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -97,6 +98,17 @@ async def test_the_latest_instant_of_a_pause_is_due_and_the_others_are_skipped(
     assert resumed.next_run_at == after(40)
     pause = Pause(after(5), WHY)
     assert desk.skips() == [Skip(SkipReason.PAUSED, after(10), after(30), 3, pause)]
+
+
+async def test_what_is_recorded_as_skipped_is_counted_once(desk: Ledger) -> None:
+    counted: list[Skip] = []
+    desk.define = replace(desk.define, count_skipped=counted.append)
+    for _ in range(2):
+        await desk.pause()
+        await desk.pass_time(25)
+        await desk.resume()
+    assert counted == desk.skips()
+    assert [skip.count for skip in counted] == [1, 3]
 
 
 async def test_resuming_twice_changes_nothing_more(desk: Ledger) -> None:

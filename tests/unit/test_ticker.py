@@ -145,6 +145,15 @@ async def test_what_is_announced_on_the_bus_reaches_the_ticker(house: House) -> 
     assert house.fired_at() == [2]
 
 
+async def test_the_age_of_the_oldest_that_is_due_is_told_at_each_poll(house: House) -> None:
+    await house.add("hello", interval="3s")
+    await house.wait(10)
+    async with ticking(house.ticker()):
+        assert counted(house.registries["a"], "due_backlog_seconds") == 7
+        await house.wait(5)
+        assert counted(house.registries["a"], "due_backlog_seconds") == 0
+
+
 async def test_orphans_and_what_is_due_are_counted_at_each_poll(house: House) -> None:
     await house.add("hello", interval="3s")
     house.executions._put(queued("1", "other", wake_at=None))

@@ -12,4 +12,5 @@ async def shown(wired: Services, workflow_id: str, response: Response) -> Workfl
     workflow = await wired.define.get(DEFAULT_TENANT, workflow_id)
     response.headers["ETag"] = f'"{workflow.version}"'
     state = await wired.queries.state_of(workflow)
-    return workflow_view(state.workflow, state.active, wired.preview.warnings(workflow))
+    warnings = wired.preview.warnings(workflow, await wired.queries.recent(workflow))
+    return workflow_view(state.workflow, state.active, warnings)

@@ -39,6 +39,10 @@ from workflows_svc.use_cases.skipping import RecordSkipped
 _ATTEMPTS: Final = 20
 
 
+def _uncounted(_: Skip) -> None:
+    """Count nothing, where nobody reads metrics."""
+
+
 @dataclass(frozen=True, slots=True)
 class DefineWorkflows:
     """The commands on definitions. A race with another caller is decided by the storage."""
@@ -52,6 +56,7 @@ class DefineWorkflows:
     announce: Callable[[WorkflowChanged], None]
     language: ExpressionLanguage
     env_allowed: Collection[str] = ()
+    count_skipped: Callable[[Skip], None] = _uncounted
 
     async def create(self, tenant: str, document: JsonValue) -> tuple[Workflow, bool]:
         """Create a workflow; returns it, and False if it was there with the same definition.
@@ -233,7 +238,10 @@ class DefineWorkflows:
     ) -> int:
         paused = current.paused if why is SkipReason.PAUSED else None
         skip = Skip(why, missed.first, missed.last, missed.count, paused)
-        return await RecordSkipped(self.executions, self.timing)(due, skip, now)
+        fires, recorded = await RecordSkipped(self.executions, self.timing)(due, skip, now)
+        if recorded:
+            self.count_skipped(recorded)
+        return fires
 
     def _announce(self, workflow: Workflow) -> None:
         if workflow.enabled and workflow.next_run_at is not None:

@@ -1,9 +1,12 @@
 """Looking ahead: when a workflow is due."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from shared.domain.drift import drift_warnings
+from shared.domain.execution import Execution
 from shared.domain.schedule_warnings import ScheduleWarning, schedule_warnings
 from shared.domain.workflow import Workflow, instants_after
 from shared.ports.clock import Clock
@@ -32,6 +35,12 @@ class PreviewSchedules:
         following = instants_after(workflow, max(since or now, now), now)
         return workflow, list(islice(following, count))
 
-    def warnings(self, workflow: Workflow) -> list[ScheduleWarning]:
-        """Return what the author of a workflow should know about its triggers."""
-        return schedule_warnings(workflow, self.clock.now())
+    def warnings(
+        self, workflow: Workflow, recent: Sequence[Execution] = ()
+    ) -> list[ScheduleWarning]:
+        """Return what the author of a workflow should know about its triggers.
+
+        `recent` are executions of it, for how long they took.
+        """
+        now = self.clock.now()
+        return [*schedule_warnings(workflow, now), *drift_warnings(workflow, recent, now)]

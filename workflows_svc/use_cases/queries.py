@@ -6,11 +6,13 @@ from typing import Final
 
 from shared.domain.errors import NotFound
 from shared.domain.execution import Execution
+from shared.domain.triggers import ForeignTrigger, ManualTrigger, OnceTrigger
 from shared.domain.workflow import TriggerStatus, Workflow, trigger_status
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
 from shared.ports.workflows import WorkflowQuery, WorkflowRepository
 
 _SCAN: Final = 200
+_RECENT: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,13 @@ class Queries:
 
     async def list_executions(self, query: ExecutionQuery) -> list[Execution]:
         """Return a page of executions, newest first, as summaries."""
+        return await self.executions.find(query)
+
+    async def recent(self, workflow: Workflow) -> list[Execution]:
+        """Return the last executions of a workflow that has a schedule, as summaries."""
+        if isinstance(workflow.definition.trigger, ManualTrigger | OnceTrigger | ForeignTrigger):
+            return []
+        query = ExecutionQuery(tenant=workflow.tenant, workflow_id=workflow.id, limit=_RECENT)
         return await self.executions.find(query)
 
     async def _states(self, workflows: Sequence[Workflow]) -> list[WorkflowState]:

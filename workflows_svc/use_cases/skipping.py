@@ -21,10 +21,13 @@ class RecordSkipped:
     executions: ExecutionRepository
     timing: Timing
 
-    async def __call__(self, due: DueWorkflow, skip: Skip, now: datetime) -> int:
-        """Record what was skipped; return how many had fired, which nobody may have counted yet.
+    async def __call__(
+        self, due: DueWorkflow, skip: Skip, now: datetime
+    ) -> tuple[int, Skip | None]:
+        """Record what was skipped. Raises Unavailable.
 
-        Raises Unavailable.
+        Returns how many instants had fired, which nobody may have counted yet, and what
+        was not on record yet.
         """
         rest: Skip | None = skip
         fires = 0
@@ -32,11 +35,11 @@ class RecordSkipped:
             record = skipped_occurrence(due, rest, now, self.timing)
             (outcome,) = await self.executions.add([record])
             if outcome is AddOutcome.ADDED:
-                return fires
+                return fires, rest
             there = await self.executions.get(due.tenant, record.id)
             fires += there is None or there.skip is None
             rest = _behind(due, rest, recorded_until(there, rest.first))
-        return fires
+        return fires, None
 
 
 def _behind(due: DueWorkflow, skip: Skip, until: datetime) -> Skip | None:
