@@ -1,5 +1,6 @@
 """A definition with several triggers: its one form, what is refused, and what an edit means."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.domain.errors import InvalidInput
 from shared.domain.execution import Skip, SkipReason
 from shared.domain.schedule_warnings import schedule_warnings
 from shared.domain.workflow import Workflow, disable, instants_after
+from shared.ports.bus import WorkflowChanged
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, workflow
 from tests.unit.desk import Desk
 from tests.unit.documents import LOG
@@ -130,6 +132,16 @@ async def test_an_only_trigger_that_gets_company_keeps_its_place() -> None:
         "rare": NOW + timedelta(hours=1, seconds=35),
     }
     assert desk.skips() == {}
+
+
+async def test_a_new_trigger_is_announced_though_another_is_due_before_it() -> None:
+    desk, notices = Edits(), list[WorkflowChanged]()
+    await desk.define_triggers(OFTEN)
+    desk.define = replace(desk.define, announce=notices.append)
+    await desk.put(_several(OFTEN, RARE))
+    assert notices == [WorkflowChanged(TENANT, "hello", NOW + 10 * SECOND)]
+    await desk.put({**_several(OFTEN, RARE), "concurrency": 3})
+    assert len(notices) == 1
 
 
 async def test_switching_on_records_what_each_trigger_slept_through() -> None:
