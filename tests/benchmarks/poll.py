@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from shared.adapters.mongo.connection import MongoConnection, MongoSettings
-from shared.adapters.mongo.workflows import MongoWorkflows, workflow_document
+from shared.adapters.mongo.workflow_mapping import workflow_document
+from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.adapters.system.clock import SystemClock
 from shared.domain.identity import shard_of, workflow_key
 from tests.benchmarks.platform import platform

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.adapters.mongo.connection import MongoConnection
 from shared.adapters.mongo.documents import VersionDocument, WorkflowDocument
-from shared.adapters.mongo.workflows import workflow_document
+from shared.adapters.mongo.workflow_mapping import workflow_document
 from shared.domain.catalogue import ActionCatalogue, definition_text
 from shared.domain.durations import parse_interval
 from shared.domain.identity import version_key

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
+from shared.adapters.memory.ledger import MemoryLedger
 from shared.domain.errors import Unavailable
 from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
@@ -67,13 +69,12 @@ class World(Desk):
         await self.define.set_enabled(TENANT, "hello", enabled=enabled, if_match=None)
 
     async def fire(self, faults: Faults) -> None:
+        workflows = FaultyWorkflows(self.workflows, faults)
+        executions = FaultyExecutions(self.executions, faults)
+        metrics = SchedulerMetrics(CollectorRegistry())
+        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
         fire = FireDueWorkflows(
-            FaultyWorkflows(self.workflows, faults),
-            FaultyExecutions(self.executions, faults),
-            self.bus,
-            self.clock,
-            Timing(),
-            SchedulerMetrics(CollectorRegistry()),
+            workflows, executions, self.bus, self.clock, Timing(), metrics, halt
         )
         with suppress(Unavailable):
             await fire([Upcoming(TENANT, "hello", self.clock.now())])
