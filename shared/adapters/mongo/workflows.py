@@ -104,8 +104,10 @@ class MongoWorkflows:
             "version": before.version,
             "enabled": before.enabled,
             "deletedAt": before.deleted_at,
-            "paused.since": before.paused.since if before.paused else None,
         }
+        if not before.enabled:
+            # Of one that is enabled, a release that knows of no pauses may have left one.
+            condition["paused.since"] = before.paused.since if before.paused else None
         moved = reschedules(before, after)
         if moved:
             condition |= still(relied_on(before, after), packed_trigger(before))
