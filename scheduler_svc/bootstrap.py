@@ -17,6 +17,7 @@ from scheduler_svc.settings import SchedulerSettings
 from scheduler_svc.ticker import NoticeListener, Ticker
 from scheduler_svc.use_cases.fire import FireDueWorkflows
 from scheduler_svc.use_cases.halt import HaltFailing
+from scheduler_svc.use_cases.promote import PromoteBuffered
 from scheduler_svc.use_cases.republish import RepublishEvents
 from scheduler_svc.use_cases.share import ShareWork
 from scheduler_svc.use_cases.sweep import SweepExecutions
@@ -36,6 +37,7 @@ from shared.domain.errors import Unavailable
 from shared.ports.executions import ExecutionRepository
 from shared.runtime.health import Health, health_router
 from shared.runtime.lifecycle import serve
+from shared.use_cases.buffers import ServeBuffer
 
 SERVICE: Final = "scheduler-svc"
 _GOODBYE_SECONDS: Final = 2
@@ -84,6 +86,8 @@ async def _ticker(
     )
     timing = settings.timing
     halt = HaltFailing(workflows, MongoLedger(mongo.executions), metrics)
+    buffers = ServeBuffer(workflows, executions, clock, timing)
+    promote = PromoteBuffered(buffers, publisher, publisher, clock, metrics)
     try:
         yield Ticker(
             workflows=workflows,
@@ -96,9 +100,11 @@ async def _ticker(
                 timing,
                 metrics,
                 halt,
+                promote,
                 settings.scheduler_lead,
             ),
-            sweep=SweepExecutions(executions, publisher, clock, timing, metrics),
+            sweep=SweepExecutions(executions, publisher, clock, timing, metrics, promote),
+            promote=promote,
             share=share,
             clock=clock,
             metrics=metrics,

@@ -12,6 +12,14 @@ class SchedulerMetrics:
         self.fired = Counter(
             "occurrences_fired", "Occurrences that were queued.", registry=registry
         )
+        self.buffered = Counter(
+            "occurrences_buffered",
+            "Occurrences that had to wait for a slot of their workflow.",
+            registry=registry,
+        )
+        self.promoted = Counter(
+            "executions_promoted", "Buffered executions that were queued.", registry=registry
+        )
         self.skipped = Counter(
             "occurrences_skipped",
             "Occurrences that were recorded as skipped, by reason.",

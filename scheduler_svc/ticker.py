@@ -16,15 +16,23 @@ import structlog
 from scheduler_svc.agenda import Agenda
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.promote import PromoteBuffered
 from scheduler_svc.use_cases.share import ShareWork
 from scheduler_svc.use_cases.sweep import SweepExecutions
 from shared.domain.errors import Unavailable
 from shared.domain.identity import shard_of
-from shared.ports.bus import ExecutionWakes, Notice, NoticeSubscriber, WorkflowChanged
+from shared.ports.bus import (
+    ExecutionWakes,
+    Notice,
+    NoticeSubscriber,
+    WorkflowChanged,
+    WorkflowFreed,
+)
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionRepository, Wake
 from shared.ports.workflows import Upcoming, WorkflowRepository
 from shared.runtime.listening import listen
+from shared.use_cases.buffers import WorkflowRef
 
 log = structlog.get_logger(__name__)
 _AFTER_FAILURE: Final = timedelta(seconds=1)
@@ -41,6 +49,7 @@ class Ticker:
     executions: ExecutionRepository
     fire: FireDueWorkflows
     sweep: SweepExecutions
+    promote: PromoteBuffered
     share: ShareWork
     clock: Clock
     metrics: SchedulerMetrics
@@ -52,6 +61,7 @@ class Ticker:
 
     _upcoming: Agenda[Upcoming] = field(default_factory=Agenda, init=False)
     _wakes: Agenda[Wake] = field(default_factory=Agenda, init=False)
+    _freed: set[WorkflowRef] = field(default_factory=set, init=False)
     _next_poll: datetime | None = field(default=None, init=False)
     _paused_until: datetime | None = field(default=None, init=False)
     _more: bool = field(default=False, init=False)
@@ -107,6 +117,8 @@ class Ticker:
                         notice.execution_id, notice.tenant, notice.workflow_id, notice.wake_at, 0
                     )
                     self._wakes.put(wake.wake_at, wake)
+                case WorkflowFreed() if self._is_mine(notice):
+                    self._freed.add(WorkflowRef(notice.tenant, notice.workflow_id))
                 case _:
                     continue
         self._changed.set()
@@ -125,7 +137,9 @@ class Ticker:
 
     def _is_anything_due(self, now: datetime) -> bool:
         instants = (self._upcoming.next_instant, self._wakes.next_instant)
-        return any(instant is not None and instant <= now for instant in instants)
+        return bool(self._freed) or any(
+            instant is not None and instant <= now for instant in instants
+        )
 
     async def _poll(self) -> None:
         started = time.perf_counter()
@@ -160,10 +174,11 @@ class Ticker:
         now = self.clock.now()
         fires = [self._upcoming.take_due(now, self.batch) for _ in range(_PARALLEL)]
         wakes = self._wakes.take_due(now, self.batch)
-        if not fires[0] and not wakes:
+        freed, self._freed = self._freed, set()
+        if not fires[0] and not wakes and not freed:
             return False
         jobs = [self._fire(items) for items in fires if items]
-        await asyncio.gather(*jobs, self.sweep(wakes))
+        await asyncio.gather(*jobs, self.sweep(wakes), self.promote(freed))
         return True
 
     async def _fire(self, items: Sequence[Upcoming]) -> None:
@@ -182,6 +197,8 @@ class Ticker:
             return
         instants = (self._upcoming.next_instant, self._wakes.next_instant, self._next_poll)
         until = self._paused_until or min(instant for instant in instants if instant)
+        if self._freed and self._paused_until is None:
+            return
         waits: set[asyncio.Future[Any]] = {
             asyncio.ensure_future(self.clock.sleep_until(until)),
             asyncio.ensure_future(self._changed.wait()),
@@ -192,7 +209,7 @@ class Ticker:
             for wait in waits:
                 wait.cancel()
 
-    def _is_mine(self, notice: WorkflowChanged | ExecutionWakes) -> bool:
+    def _is_mine(self, notice: WorkflowChanged | WorkflowFreed | ExecutionWakes) -> bool:
         return self.share.is_mine(shard_of(notice.tenant, notice.workflow_id))
 
 

@@ -117,7 +117,10 @@ def _services(
     workflows = MongoWorkflows(mongo, catalogue)
     timing = settings.timing
     inputs, pinned = JsonSchemaValidator(), Pinned(workflows, executions)
-    change, start = ChangeExecution(pinned), StartExecution(pinned, inputs, requests.put)
+    change, start = (
+        ChangeExecution(pinned),
+        StartExecution(pinned, inputs, requests.put, notices.put),
+    )
     define = DefineWorkflows(
         workflows,
         executions,

@@ -15,6 +15,9 @@ class Holding:
     recording: bool = False
     """While an outcome is being written the work is not aborted: the fence decides."""
 
+    waited_for: bool = False
+    """Whether others may wait for its end, so that it must be made known."""
+
     @classmethod
     def of(cls, execution: Execution) -> "Holding":
         """Return the holding of an execution that was claimed."""

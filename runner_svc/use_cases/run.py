@@ -21,7 +21,7 @@ from shared.domain.execution import UNFINISHED, ErrorCategory, Execution, Failur
 from shared.domain.landing import after_call
 from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing
 from shared.domain.plan import Plan
-from shared.ports.bus import ExecutionRequest, ExecutionWakes
+from shared.ports.bus import ExecutionRequest, ExecutionWakes, WorkflowFreed
 from shared.ports.clock import Clock
 from shared.ports.executions import Change, RecordOutcome
 
@@ -75,12 +75,13 @@ class RunExecution:
     metrics: RunnerMetrics
     spread: Callable[[], float]
     is_stopping: Callable[[], bool]
-    announce: Callable[[ExecutionWakes], None]
+    announce: Callable[[ExecutionWakes | WorkflowFreed], None]
     request: Callable[[ExecutionRequest], None]
 
     async def __call__(self, holding: Holding, plan: Plan | None) -> None:
         """Run what is held. Aborting the task ends it; what was recorded stays."""
         flights = Flights(self.clock)
+        holding.waited_for = plan is None or plan.buffers
         try:
             await self._run(holding, plan, flights)
         except asyncio.CancelledError:
@@ -248,6 +249,8 @@ class RunExecution:
         elif outcome is RecordOutcome.APPLIED:
             holding.execution = after.evolve(history=())
             self._report(after)
+            if holding.waited_for and after.status not in UNFINISHED:
+                self.announce(WorkflowFreed(after.tenant, after.workflow_id))
         return outcome
 
     def _report(self, after: Execution) -> None:

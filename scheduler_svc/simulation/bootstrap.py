@@ -13,6 +13,7 @@ from scheduler_svc.simulation.run import MOST_LOOKS, Simulation
 from scheduler_svc.simulation.runners import SimulatedRunners
 from scheduler_svc.use_cases.fire import FireDueWorkflows
 from scheduler_svc.use_cases.halt import HaltFailing
+from scheduler_svc.use_cases.promote import PromoteBuffered
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.ledger import MemoryLedger
@@ -25,6 +26,7 @@ from shared.domain.identity import DEFAULT_TENANT
 from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow, create
 from shared.ports.executions import ExecutionQuery
+from shared.use_cases.buffers import ServeBuffer
 
 _ALL: Final = 2**31
 
@@ -44,7 +46,10 @@ async def simulate(
     timing, metrics = Timing(), SchedulerMetrics(CollectorRegistry())
     runners = SimulatedRunners(executions, clock, request.takes, timing)
     halt = HaltFailing(storage, MemoryLedger(executions), metrics)
-    fire = FireDueWorkflows(storage, executions, runners, clock, timing, metrics, halt)
+    promote = PromoteBuffered(
+        ServeBuffer(storage, executions, clock, timing), runners, runners, clock, metrics
+    )
+    fire = FireDueWorkflows(storage, executions, runners, clock, timing, metrics, halt, promote)
     for workflow in workflows:
         await storage.add(workflow)
     stopped = await Simulation(storage, fire, runners, clock.leap_to, most_looks).run(until)

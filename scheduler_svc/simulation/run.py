@@ -40,7 +40,7 @@ class Simulation:
                 return at
             self.leap(at)
             # What ends at an instant is in nobody's way at that instant.
-            await self.runners.end()
+            await self.fire.promote(await self.runners.end())
             items = self._agenda.take_due(at, _ALL)
             looks += len(items)
             for following in await self.fire(items) if items else ():

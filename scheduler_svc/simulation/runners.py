@@ -9,9 +9,10 @@ from scheduler_svc.agenda import Agenda
 from shared.domain import transitions
 from shared.domain.execution import Lease
 from shared.domain.outcomes import Timing
-from shared.ports.bus import ExecutionRequest
+from shared.ports.bus import ExecutionRequest, Notice
 from shared.ports.clock import Clock
 from shared.ports.executions import Change, ExecutionRepository
+from shared.use_cases.buffers import WorkflowRef
 
 _RUNNER: Final = "simulation"
 _ALL: Final = 2**31
@@ -19,7 +20,7 @@ _ALL: Final = 2**31
 
 @dataclass(slots=True)
 class SimulatedRunners:
-    """A RequestPublisher that starts what is requested at once, however much there is."""
+    """A publisher of requests and notices; what is requested starts at once, however much."""
 
     executions: ExecutionRepository
     clock: Clock
@@ -44,15 +45,19 @@ class SimulatedRunners:
         """When the next execution ends, or None if none runs."""
         return self._ends.next_instant
 
-    async def end(self) -> None:
-        """Complete what ends now."""
+    async def announce(self, notices: Sequence[Notice]) -> None:
+        """See NoticePublisher.announce. What was cancelled is found out at its end."""
+
+    async def end(self) -> set[WorkflowRef]:
+        """Complete what ends now; return the workflows that this makes room in."""
         now = self.clock.now()
         ids = self._ends.take_due(now, _ALL)
         if not ids:
-            return
+            return set()
         lease = Lease(_RUNNER, _RUNNER, now)
         won = (await self.executions.claim(ids, lease, now)).won
         retention = self.timing.retention
         await self.executions.record(
             [Change(running, transitions.complete(running, now, retention)) for running in won]
         )
+        return {WorkflowRef(running.tenant, running.workflow_id) for running in won}

@@ -9,9 +9,10 @@ import structlog
 
 from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.halt import HaltFailing
+from scheduler_svc.use_cases.promote import PromoteBuffered
 from shared.domain.course import Course
 from shared.domain.errors import Unavailable
-from shared.domain.execution import Execution, Skip
+from shared.domain.execution import Execution, Skip, Status
 from shared.domain.identity import workflow_key
 from shared.domain.occurrences import occurrence, overlapped, skipped_occurrence
 from shared.domain.outcomes import Timing
@@ -20,6 +21,8 @@ from shared.ports.bus import ExecutionRequest, RequestPublisher
 from shared.ports.clock import Clock
 from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.workflows import Advance, Upcoming, WorkflowRepository
+from shared.use_cases.admission import Wanted, admit
+from shared.use_cases.buffers import WorkflowRef
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,7 @@ class FireDueWorkflows:
     timing: Timing
     metrics: SchedulerMetrics
     halt: HaltFailing
+    promote: PromoteBuffered
     lead: timedelta = timedelta()
 
     async def __call__(self, upcoming: Sequence[Upcoming]) -> list[Upcoming]:
@@ -62,8 +66,10 @@ class FireDueWorkflows:
         courses = [Course.of(due, now, self.lead) for due in present]
         following: list[Upcoming] = []
         while courses:
-            courses, done, queued = await self._step(courses)
+            courses, done, added = await self._step(courses)
+            queued = [e for e in added if e.status is Status.QUEUED]
             await asyncio.gather(self._advance(done), self._announce(queued))
+            await self._serve_buffers(added)
             following += [
                 Upcoming(course.due.tenant, course.due.workflow_id, at)
                 for course in done
@@ -85,7 +91,12 @@ class FireDueWorkflows:
         done = [course for course, step in steps if step is None]
         for course in moved:
             (more if course.step() else done).append(course)
-        return more, done, _queued(fired)
+        return more, done, _added(fired)
+
+    async def _serve_buffers(self, added: Sequence[Execution]) -> None:
+        """Let on who waits: what they wait for may have ended just before they were there."""
+        waiting = [e for e in added if e.status is Status.BUFFERED]
+        await self.promote({WorkflowRef(e.tenant, e.workflow_id) for e in waiting})
 
     async def _record_lapses(self, lapses: Sequence[tuple[Course, Lapse]]) -> list[Taken]:
         """Record the instants that passed without a run."""
@@ -106,21 +117,28 @@ class FireDueWorkflows:
     async def _queue(
         self, fires: Sequence[tuple[Course, Fire]]
     ) -> tuple[list[Course], list[Taken]]:
-        """Insert the occurrences; one that meets an unfinished execution is recorded as skipped.
+        """Insert the occurrences; one for which there is no room is recorded as skipped.
 
         If it is to wait for its turn instead, its course is returned by itself.
         """
         if not fires:
             return [], []
         now = self.clock.now()
-        executions = [occurrence(course.due, fire.at, now, self.timing) for course, fire in fires]
-        outcomes = await self.executions.add(executions)
-        courses = [course for course, _ in fires]
-        taken = list(map(Taken, courses, executions, outcomes))
-        for execution in _queued(taken):
+        wanted = [
+            Wanted(occurrence(course.due, fire.at, now, self.timing), course.due.policy)
+            for course, fire in fires
+        ]
+        results = await admit(self.executions, wanted)
+        taken = [
+            Taken(course, result.execution, result.outcome)
+            for (course, _), result in zip(fires, results, strict=True)
+        ]
+        added = _added(taken)
+        self.metrics.fired.inc(len(added))
+        self.metrics.buffered.inc(sum(e.status is Status.BUFFERED for e in added))
+        for execution in added:
             late = now - (execution.scheduled_for or now)
             self.metrics.lateness.observe(max(late.total_seconds(), 0))
-        self.metrics.fired.inc(outcomes.count(AddOutcome.ADDED))
         busy = [one for one in taken if one.outcome is AddOutcome.BUSY]
         waiting, overlaps = await self._parted(busy, now)
         skipped = await self._record_overlaps(overlaps)
@@ -208,7 +226,7 @@ class FireDueWorkflows:
         )
 
 
-def _queued(taken: Sequence[Taken]) -> list[Execution]:
+def _added(taken: Sequence[Taken]) -> list[Execution]:
     return [
         one.record for one in taken if one.outcome is AddOutcome.ADDED and one.record.skip is None
     ]

@@ -9,11 +9,13 @@ from typing import Final
 import structlog
 
 from scheduler_svc.metrics import SchedulerMetrics
+from scheduler_svc.use_cases.promote import PromoteBuffered
 from shared.domain.errors import Unavailable
 from shared.domain.outcomes import Timing, resend_delay
 from shared.ports.bus import ExecutionRequest, RequestPublisher
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionRepository, Wake
+from shared.use_cases.buffers import WorkflowRef
 
 log = structlog.get_logger(__name__)
 _AFTER_FAILED_SEND: Final = timedelta(seconds=5)
@@ -32,9 +34,10 @@ class SweepExecutions:
     clock: Clock
     timing: Timing
     metrics: SchedulerMetrics
+    promote: PromoteBuffered
 
     async def __call__(self, wakes: Sequence[Wake]) -> None:
-        """Announce those that are still due."""
+        """Announce those that are still due; of those that are buffered, serve the buffer."""
         alike: dict[timedelta, list[Wake]] = defaultdict(list)
         for wake in wakes:
             alike[resend_delay(wake.resends, self.timing)].append(wake)
@@ -44,6 +47,8 @@ class SweepExecutions:
     async def _announce(self, wakes: Sequence[Wake], delay: timedelta) -> None:
         now = self.clock.now()
         moved = await self.executions.postpone(wakes, now, now + delay, resend=True)
+        await self.promote({WorkflowRef(w.tenant, w.workflow_id) for w in moved if w.buffered})
+        moved = [wake for wake in moved if not wake.buffered]
         if not moved:
             return
         requests = [ExecutionRequest(w.id, w.tenant, w.workflow_id, now) for w in moved]

@@ -66,6 +66,13 @@ class TriggerView(View):
     ] = None
     next_attempt_at: Instant | None = None
     retries_left: int | None = None
+    running: Annotated[
+        int | None,
+        Field(description="How many executions are unfinished, where more than one may be."),
+    ] = None
+    buffered: Annotated[
+        int | None, Field(description="How many wait for their turn, where any may.")
+    ] = None
 
 
 class WorkflowView(View):
@@ -83,6 +90,9 @@ class WorkflowView(View):
     timeout: str | None = None
     input_schema: dict[str, JsonValue] | None = None
     pause_on_failure: int | None = None
+    overlap: str | None = None
+    max_concurrent: int | None = None
+    max_buffered: int | None = None
     warnings: Annotated[
         list[WarningView] | None, Field(description="What its author should know; not in lists.")
     ] = None
@@ -94,7 +104,9 @@ class Accepted(View):
     """The answer to a trigger."""
 
     execution_id: str
-    status: str = "queued"
+    status: Annotated[
+        str, Field(description="queued; or buffered, if it has to wait for its turn first.")
+    ] = "queued"
 
 
 class DeadLetterView(View):
@@ -119,10 +131,15 @@ class DeadLetterView(View):
 
 
 def workflow_view(
-    workflow: Workflow, active: Execution | None, warnings: Sequence[ScheduleWarning] = ()
+    workflow: Workflow,
+    holders: Sequence[Execution],
+    warnings: Sequence[ScheduleWarning] = (),
+    buffered: int = 0,
 ) -> WorkflowView:
     """Show a workflow; credentials written into its headers are redacted."""
     definition: dict[str, Any] = normalised(workflow.definition)
+    active = holders[0] if holders else None
+    policy = workflow.definition.overlap_policy
     return WorkflowView(
         workflow_id=workflow.id,
         version=workflow.version,
@@ -136,6 +153,8 @@ def workflow_view(
             execution_id=active.id if active else None,
             next_attempt_at=active.next_attempt_at if active else None,
             retries_left=active.retries_left if active else None,
+            running=len(holders) if policy.slots > 1 else None,
+            buffered=buffered if policy.buffers else None,
         ),
         triggers=_several(workflow, definition.get("triggers")),
         actions=[_redacted(action) for action in definition["actions"]],
@@ -144,6 +163,9 @@ def workflow_view(
         timeout=definition.get("timeout"),
         input_schema=definition.get("inputSchema"),
         pause_on_failure=definition.get("pauseOnFailure"),
+        overlap=definition.get("overlap"),
+        max_concurrent=definition.get("maxConcurrent"),
+        max_buffered=definition.get("maxBuffered"),
         warnings=[warning_view(warning) for warning in warnings] or None,
         created_at=workflow.created_at,
         updated_at=workflow.updated_at,

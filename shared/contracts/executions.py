@@ -85,6 +85,13 @@ class EventView(View):
         str | None,
         Field(description="The version of the zones' rules, of an occurrence of a calendar."),
     ] = None
+    slot: Annotated[
+        int | None,
+        Field(description="The slot of its workflow that it took, if another than the first."),
+    ] = None
+    place: Annotated[
+        int | None, Field(description="The place in its workflow's buffer that it took, from 0.")
+    ] = None
 
 
 class SkipView(View):
@@ -236,6 +243,8 @@ def event_view(event: HistoryEvent) -> EventView:
         undoing=list(event.undoing) or None,
         deadline=event.deadline,
         tzdata=event.tzdata,
+        slot=event.slot,
+        place=event.place,
     )
 
 

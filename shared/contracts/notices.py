@@ -6,7 +6,13 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.contracts.cloudevents import CloudEvent, Instant, Message
-from shared.ports.bus import ExecutionCancelled, ExecutionWakes, Notice, WorkflowChanged
+from shared.ports.bus import (
+    ExecutionCancelled,
+    ExecutionWakes,
+    Notice,
+    WorkflowChanged,
+    WorkflowFreed,
+)
 
 
 class WorkflowChangedData(Message):
@@ -15,6 +21,13 @@ class WorkflowChangedData(Message):
     tenant: str
     workflow_id: str
     next_run_at: Instant
+
+
+class WorkflowFreedData(Message):
+    """Which workflow may have room for what is buffered."""
+
+    tenant: str
+    workflow_id: str
 
 
 class ExecutionWakesData(Message):
@@ -40,6 +53,13 @@ class WorkflowChangedEvent(CloudEvent):
     data: WorkflowChangedData
 
 
+class WorkflowFreedEvent(CloudEvent):
+    """An execution of a workflow has ended, or one waits for its turn."""
+
+    type: Literal["workflows.workflow-freed.v1"] = "workflows.workflow-freed.v1"
+    data: WorkflowFreedData
+
+
 class ExecutionWakesEvent(CloudEvent):
     """An execution went into a short backoff."""
 
@@ -54,7 +74,9 @@ class ExecutionCancelledEvent(CloudEvent):
     data: ExecutionCancelledData
 
 
-NoticeEvent = WorkflowChangedEvent | ExecutionWakesEvent | ExecutionCancelledEvent
+NoticeEvent = (
+    WorkflowChangedEvent | WorkflowFreedEvent | ExecutionWakesEvent | ExecutionCancelledEvent
+)
 _ADAPTER: Final[TypeAdapter[NoticeEvent]] = TypeAdapter(
     Annotated[NoticeEvent, Field(discriminator="type")]
 )
@@ -74,6 +96,8 @@ def decode_notice(value: bytes) -> Notice | None:
     match event:
         case WorkflowChangedEvent(data=data):
             return WorkflowChanged(data.tenant, data.workflow_id, data.next_run_at)
+        case WorkflowFreedEvent(data=data):
+            return WorkflowFreed(data.tenant, data.workflow_id)
         case ExecutionWakesEvent(data=data):
             return ExecutionWakes(data.execution_id, data.tenant, data.workflow_id, data.wake_at)
         case ExecutionCancelledEvent(data=data):
@@ -93,6 +117,14 @@ def _event(notice: Notice, source: str, now: datetime, event_id: str) -> NoticeE
                     workflow_id=notice.workflow_id,
                     next_run_at=notice.next_run_at,
                 ),
+            )
+        case WorkflowFreed():
+            return WorkflowFreedEvent(
+                id=event_id,
+                source=source,
+                time=now,
+                subject=notice.workflow_id,
+                data=WorkflowFreedData(tenant=notice.tenant, workflow_id=notice.workflow_id),
             )
         case ExecutionWakes():
             return ExecutionWakesEvent(

@@ -34,9 +34,11 @@ class Course:
     def of(cls, due: DueWorkflow, now: datetime, lead: timedelta) -> Self:
         """Return the course of a workflow from its next instant on.
 
-        That one is taken for reached if it is closer than `lead`, but never one behind it.
+        That one is taken for reached if it is closer than `lead`, but never one behind it;
+        nor where it would wait, or have others cancelled, since their end may be near.
         """
-        reached = max(now, min(due.next_run_at, now + lead))
+        ahead = timedelta() if due.policy.buffers else lead
+        reached = max(now, min(due.next_run_at, now + ahead))
         return cls(due, due.timetable, due.next_run_at, reached)
 
     def step(self) -> Fire | Lapse | None:

@@ -18,6 +18,16 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.durations import Timeout
 from shared.domain.graph import check_graph
+from shared.domain.overlap import (
+    MaxBuffered,
+    MaxConcurrent,
+    Overlap,
+    OverlapField,
+    OverlapPolicy,
+    check_buffered,
+    check_concurrent,
+    policy_of,
+)
 from shared.domain.retry import RetryPolicy
 from shared.domain.trigger_ids import AnyTrigger, identified, trigger_id
 from shared.domain.triggers import ForeignTrigger, Trigger
@@ -238,6 +248,9 @@ class WorkflowDefinition(BaseModel):
             "failed one after the other, since it was last resumed.",
         ),
     ] = None
+    overlap: OverlapField = Overlap.SKIP
+    max_concurrent: MaxConcurrent = None
+    max_buffered: MaxBuffered = None
 
     @field_validator("triggers", mode="after")
     @classmethod
@@ -276,6 +289,20 @@ class WorkflowDefinition(BaseModel):
         """Its triggers by their ids, in their order, whether there is one or several."""
         several = self.triggers if self.trigger is None else (self.trigger,)
         return {trigger_id(trigger): trigger for trigger in several or ()}
+
+    @field_validator("max_concurrent", "max_buffered", mode="after")
+    @classmethod
+    def _fits_overlap(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if "overlap" not in info.data:
+            # It is wrong itself, which is said already.
+            return value
+        check = check_buffered if info.field_name == "max_buffered" else check_concurrent
+        return check(info.data["overlap"], value)
+
+    @property
+    def overlap_policy(self) -> OverlapPolicy:
+        """How many executions may run at a time, and what becomes of one more."""
+        return policy_of(self.overlap, self.max_concurrent, self.max_buffered)
 
     def retry_policy(self, action: ActionDefinition) -> RetryPolicy:
         """Return the policy that governs an action: its own, else the workflow's."""

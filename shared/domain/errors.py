@@ -69,7 +69,10 @@ class WorkflowDisabled(Conflict):
 
 
 class WorkflowBusy(Conflict):
-    """Another execution of the workflow is unfinished, and it holds the workflow."""
+    """Another execution of the workflow is unfinished, and it holds the workflow.
+
+    `buffered` are those that wait for its end, if that is as many as may.
+    """
 
     def __init__(
         self,
@@ -79,8 +82,11 @@ class WorkflowBusy(Conflict):
         execution_id: str,
         retries_left: int,
         next_attempt_at: datetime | None,
+        buffered: int = 0,
     ) -> None:
-        super().__init__(f"Workflow '{workflow_id}' is {status} with execution '{execution_id}'.")
+        full = f", and its buffer is full with {buffered}" if buffered else ""
+        said = f"Workflow '{workflow_id}' is {status} with execution '{execution_id}'{full}."
+        super().__init__(said)
         self.workflow_id = workflow_id
         self.status = status
         self.execution_id = execution_id

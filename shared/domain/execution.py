@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -14,8 +14,13 @@ from shared.domain.pause import Pause
 
 
 class Status(StrEnum):
-    """Where an execution stands. `pending` is in backoff; `waiting`, for a timer or a person."""
+    """Where an execution stands.
 
+    `buffered` waits for a slot of its workflow; `pending` is in backoff; `waiting`, for a
+    timer or a person.
+    """
+
+    BUFFERED = "buffered"
     QUEUED = "queued"
     RUNNING = "running"
     PENDING = "pending"
@@ -26,7 +31,10 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-UNFINISHED: Final = frozenset({Status.QUEUED, Status.RUNNING, Status.PENDING, Status.WAITING})
+HOLDING: Final = frozenset({Status.QUEUED, Status.RUNNING, Status.PENDING, Status.WAITING})
+"""The statuses in which an execution holds a slot of its workflow."""
+
+UNFINISHED: Final = HOLDING | {Status.BUFFERED}
 
 
 class ActionStatus(StrEnum):
@@ -54,6 +62,8 @@ class EventType(StrEnum):
     """What can happen to an execution."""
 
     QUEUED = "queued"
+    BUFFERED = "buffered"
+    PROMOTED = "promoted"
     SKIPPED = "skipped"
     CLAIMED = "claimed"
     RECOVERED = "recovered"
@@ -210,7 +220,9 @@ class HistoryEvent(NamedTuple):
 
     It carries all that `apply` needs to know. `digest` is the fingerprint of `output`,
     which is stored once, with the state of the action. `tzdata` is the version of the
-    zones' rules that made an occurrence of a calendar fall on its instant.
+    zones' rules that made an occurrence of a calendar fall on its instant. `slot` is the
+    one of its workflow that the execution takes, if it is another than the first;
+    `place`, its place in the buffer.
     """
 
     seq: int
@@ -231,9 +243,12 @@ class HistoryEvent(NamedTuple):
     undoing: tuple[str, ...] = ()
     deadline: datetime | None = None
     tzdata: str | None = None
+    slot: int | None = None
+    place: int | None = None
 
 
 _BLOCKING: Final = frozenset({SkippedBecause.UPSTREAM, SkippedBecause.STOPPED})
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _NO_ACTIONS: Final[Mapping[str, ActionState]] = MappingProxyType({})
 
 
@@ -243,7 +258,8 @@ class Execution:
 
     `wake_at` is when the scheduler looks at it again if nothing happens before;
     every unfinished execution has one. `attempt` and `retries_left` speak of the
-    action that runs or runs next. `active_key` is set while it holds its workflow.
+    action that runs or runs next. `active_key` is set while it holds its workflow,
+    `buffer_key` while it waits for that.
     `deadline` is when its timeout ends it. `ending` is set while compensations run.
     """
 
@@ -269,6 +285,7 @@ class Execution:
     lease: Lease | None = None
     last_token: str | None = None
     active_key: str | None = None
+    buffer_key: str | None = None
     actions: Mapping[str, ActionState] = field(default_factory=lambda: _NO_ACTIONS)
     error: Failure | None = None
     ending: Ending | None = None
@@ -295,6 +312,11 @@ class Execution:
     def shard(self) -> int:
         """The part of the due work it belongs to: that of its workflow."""
         return shard_of(self.tenant, self.workflow_id)
+
+    @property
+    def age(self) -> tuple[datetime, datetime, str]:
+        """What executions of a workflow are ordered by: when they came, and for which instant."""
+        return self.created_at, self.scheduled_for or _NEVER, self.id
 
     @property
     def lateness(self) -> timedelta | None:

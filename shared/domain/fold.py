@@ -1,10 +1,19 @@
 """Deriving the state of an execution from its history, and comparing it with what is stored."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from shared.domain.errors import PlatformError
 from shared.domain.execution import EventType, Execution, Status
-from shared.domain.history import STATE
-from shared.domain.identity import digest, workflow_key
+from shared.domain.history import STATE, active_key, buffer_key
+from shared.domain.identity import digest
 from shared.domain.transitions import apply
+
+_BIRTHS: Final[Mapping[EventType, Status]] = {
+    EventType.QUEUED: Status.QUEUED,
+    EventType.BUFFERED: Status.BUFFERED,
+    EventType.SKIPPED: Status.SKIPPED,
+}
 
 
 class BrokenHistory(PlatformError):
@@ -32,9 +41,10 @@ def fold(execution: Execution, until: int | None = None) -> Execution:
 def born(execution: Execution) -> Execution:
     """Return an execution as it was when its first event was recorded."""
     first = execution.history[0]
-    skipped = first.type is EventType.SKIPPED
+    status = _BIRTHS.get(first.type, Status.QUEUED)
+    skipped = status is Status.SKIPPED
     return execution.evolve(
-        status=Status.SKIPPED if skipped else Status.QUEUED,
+        status=status,
         attempt=1,
         retries_left=first.retries_left or 0,
         recoveries=0,
@@ -44,12 +54,14 @@ def born(execution: Execution) -> Execution:
         next_attempt_at=None,
         lease=None,
         last_token=None,
-        active_key=None if skipped else workflow_key(execution.tenant, execution.workflow_id),
+        active_key=active_key(execution, first) if status is Status.QUEUED else None,
+        buffer_key=buffer_key(execution, first) if status is Status.BUFFERED else None,
         actions={},
         error=None,
         ending=None,
         deadline=first.deadline,
         started_at=None,
+        skip=execution.skip if skipped else None,
         finished_at=first.at if skipped else None,
         expires_at=None,
         history=(first,),

@@ -14,10 +14,12 @@ from shared.domain.execution import (
     EventType,
     Execution,
     HistoryEvent,
+    Skip,
     SkippedBecause,
+    SkipReason,
     Status,
 )
-from shared.domain.identity import workflow_key
+from shared.domain.identity import place_key, slot_key, workflow_key
 
 Changes = dict[str, Any]
 STATE: Final = (
@@ -28,6 +30,7 @@ STATE: Final = (
     "seq",
     "next_attempt_at",
     "active_key",
+    "buffer_key",
     "actions",
     "error",
     "ending",
@@ -57,8 +60,32 @@ def _begun(execution: Execution, event: HistoryEvent) -> Changes:
     return {} if begun is None else {"started_at": begun}
 
 
+def active_key(execution: Execution, event: HistoryEvent) -> str:
+    """Return the key that an execution takes with an event."""
+    return slot_key(workflow_key(execution.tenant, execution.workflow_id), event.slot or 0)
+
+
+def buffer_key(execution: Execution, event: HistoryEvent) -> str:
+    """Return the key of the place in the buffer that an execution takes with an event."""
+    return place_key(workflow_key(execution.tenant, execution.workflow_id), event.place or 0)
+
+
 def _nothing(_: Execution, __: HistoryEvent) -> Changes:
     return {}
+
+
+def _promoted(execution: Execution, event: HistoryEvent) -> Changes:
+    return {"active_key": active_key(execution, event), "buffer_key": None}
+
+
+def _skipped(execution: Execution, event: HistoryEvent) -> Changes:
+    """It had to wait, and does not run after all; nothing of it was begun."""
+    instant = execution.scheduled_for or execution.created_at
+    return {
+        "buffer_key": None,
+        "skip": Skip(SkipReason(event.reason or ""), instant, instant, 1),
+        "finished_at": event.at,
+    }
 
 
 def _claimed(execution: Execution, event: HistoryEvent) -> Changes:
@@ -202,7 +229,7 @@ def _retried(execution: Execution, event: HistoryEvent) -> Changes:
     }
     return {
         "actions": kept,
-        "active_key": workflow_key(execution.tenant, execution.workflow_id),
+        "active_key": active_key(execution, event),
         "attempt": 1,
         "retries_left": event.retries_left or 0,
         "recoveries": 0,
@@ -237,7 +264,8 @@ def _failed(execution: Execution, event: HistoryEvent) -> Changes:
 
 
 def _cancelled(execution: Execution, event: HistoryEvent) -> Changes:
-    return {**_ended(execution, event), "error": event.error or execution.error}
+    ended = {**_ended(execution, event), "buffer_key": None}
+    return {**ended, "error": event.error or execution.error}
 
 
 def _given_up(execution: Execution, event: HistoryEvent) -> Mapping[str, ActionState]:
@@ -267,6 +295,8 @@ def _with(execution: Execution, event: HistoryEvent, state: ActionState) -> Chan
 
 
 _EFFECTS: Final[Mapping[EventType, Callable[[Execution, HistoryEvent], Changes]]] = {
+    EventType.SKIPPED: _skipped,
+    EventType.PROMOTED: _promoted,
     EventType.CLAIMED: _claimed,
     EventType.RECOVERED: _recovered,
     EventType.RELEASED: _nothing,

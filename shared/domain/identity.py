@@ -30,6 +30,30 @@ def workflow_key(tenant: str, workflow_id: str) -> str:
     return f"{_part(tenant)}:{_part(workflow_id)}"
 
 
+def slot_key(workflow: str, slot: int) -> str:
+    """Return the active key of the execution that has a slot of a workflow, given its key.
+
+    The keys of all slots of a workflow sort from its own on and before `key_limit`.
+    """
+    return workflow if slot == 0 else f"{workflow}#{slot}"
+
+
+def place_key(workflow: str, place: int) -> str:
+    """Return the buffer key of the execution that waits at a place, given the workflow's key."""
+    return f"{workflow}#{place}"
+
+
+def number_in(key: str) -> tuple[str, int]:
+    """Return what the key of a slot or place is made of: the workflow's key, and a number."""
+    workflow, _, number = key.partition("#")
+    return workflow, int(number or 0)
+
+
+def key_limit(workflow: str) -> str:
+    """Return what sorts just behind all numbered keys of a workflow, given its key."""
+    return f"{workflow}$"
+
+
 def version_key(tenant: str, workflow_id: str, version: int) -> str:
     """Return the `_id` of one immutable version of a definition."""
     return f"{workflow_key(tenant, workflow_id)}:{version}"

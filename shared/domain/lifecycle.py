@@ -23,6 +23,7 @@ class Milestone(StrEnum):
     pass an execution from hand to hand while it goes on.
     """
 
+    BUFFERED = "buffered"
     QUEUED = "queued"
     SKIPPED = "skipped"
     STARTED = "started"
@@ -38,6 +39,7 @@ class Milestone(StrEnum):
 
 STATUS_AFTER: Final[Mapping[Milestone, Status]] = MappingProxyType(
     {
+        Milestone.BUFFERED: Status.BUFFERED,
         Milestone.QUEUED: Status.QUEUED,
         Milestone.SKIPPED: Status.SKIPPED,
         Milestone.STARTED: Status.RUNNING,
@@ -54,7 +56,9 @@ STATUS_AFTER: Final[Mapping[Milestone, Status]] = MappingProxyType(
 """The status in which each milestone leaves an execution."""
 
 _MILESTONES: Final[Mapping[EventType, Milestone]] = {
+    EventType.BUFFERED: Milestone.BUFFERED,
     EventType.QUEUED: Milestone.QUEUED,
+    EventType.PROMOTED: Milestone.QUEUED,
     EventType.SKIPPED: Milestone.SKIPPED,
     EventType.RETRY_SCHEDULED: Milestone.RETRY_SCHEDULED,
     EventType.WAITING: Milestone.WAITING,

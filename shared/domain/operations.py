@@ -58,6 +58,8 @@ def cancel(plan: Plan | None, execution: Execution, now: datetime, timing: Timin
             f"Execution '{execution.id}' is ending already: its compensations run, after which "
             f"it is {execution.ending.status.value}."
         )
+    if execution.status is Status.BUFFERED:
+        return transitions.cancel(execution, now, timing.retention)
     undoing = to_undo(plan, execution, _perhaps_started(plan, execution, now)) if plan else ()
     if not undoing:
         return transitions.cancel(execution, now, timing.retention)
@@ -100,9 +102,10 @@ def resolve(
     return transitions.requeue(answered, now)
 
 
-def retry(plan: Plan, execution: Execution, now: datetime) -> Execution:
+def retry(plan: Plan, execution: Execution, now: datetime, slot: int = 0) -> Execution:
     """Return a failed execution, queued again: what succeeded stays, what failed is retried.
 
+    It takes a slot of its workflow, like a new one.
     Raises Conflict if it has not failed, or if what it did was undone.
     """
     if execution.status is not Status.FAILED:
@@ -123,6 +126,7 @@ def retry(plan: Plan, execution: Execution, now: datetime) -> Execution:
         now,
         retries_left=plan.retry_policy(first).retries,
         deadline=deadline(plan.definition, now),
+        slot=slot or None,
     )
     return transitions.requeue(retried, now)
 

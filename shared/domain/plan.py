@@ -26,6 +26,7 @@ class Plan:
         order = given if self.is_chain else in_order(self.needs)
         self.actions: Mapping[str, ActionDefinition] = {key: given[key] for key in order}
         self.order = tuple(self.actions)
+        self.buffers = definition.overlap_policy.buffers
         self.handles_failures = any(a.run_if is RunIf.FAILURE for a in definition.actions)
 
     @cached_property

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from shared.domain.errors import IllegalTransition
 from shared.domain.execution import (
+    HOLDING,
     UNFINISHED,
     EventType,
     Execution,
@@ -22,9 +23,10 @@ from shared.domain.execution import (
     HistoryEvent,
     Lease,
     Skip,
+    SkipReason,
     Status,
 )
-from shared.domain.history import changes_of
+from shared.domain.history import active_key, buffer_key, changes_of
 from shared.domain.identity import digest
 
 
@@ -36,19 +38,22 @@ class Transition:
     target: Status | None = None
 
 
+_BUFFERED: Final = frozenset({Status.BUFFERED})
 _RUNNING: Final = frozenset({Status.RUNNING})
 _SUSPENDED: Final = frozenset({Status.PENDING, Status.WAITING})
 _QUIET: Final = _SUSPENDED | {Status.QUEUED}
 
 TRANSITIONS: Final[Mapping[EventType, Transition]] = MappingProxyType(
     {
+        EventType.SKIPPED: Transition(_BUFFERED, Status.SKIPPED),
+        EventType.PROMOTED: Transition(_BUFFERED, Status.QUEUED),
         EventType.CLAIMED: Transition(_QUIET, Status.RUNNING),
         EventType.RECOVERED: Transition(_RUNNING, Status.RUNNING),
         EventType.RELEASED: Transition(_RUNNING, Status.QUEUED),
         EventType.ACTION_STARTED: Transition(_RUNNING),
         EventType.ACTION_EXPANDED: Transition(_RUNNING),
         EventType.ACTION_COMPLETED: Transition(_RUNNING | _QUIET),
-        EventType.ACTION_REUSED: Transition(frozenset({Status.QUEUED})),
+        EventType.ACTION_REUSED: Transition(frozenset({Status.QUEUED}) | _BUFFERED),
         EventType.ACTION_FAILED: Transition(_RUNNING | _QUIET),
         EventType.ACTION_SKIPPED: Transition(_RUNNING),
         EventType.ACTION_WAITING: Transition(_RUNNING),
@@ -57,14 +62,14 @@ TRANSITIONS: Final[Mapping[EventType, Transition]] = MappingProxyType(
         EventType.RETRY_SCHEDULED: Transition(_RUNNING, Status.PENDING),
         EventType.WAITING: Transition(_RUNNING, Status.WAITING),
         EventType.COMPENSATION_STARTED: Transition(_RUNNING),
-        EventType.CANCEL_REQUESTED: Transition(UNFINISHED, Status.QUEUED),
+        EventType.CANCEL_REQUESTED: Transition(HOLDING, Status.QUEUED),
         EventType.RETRIED: Transition(frozenset({Status.FAILED}), Status.QUEUED),
         EventType.COMPLETED: Transition(_RUNNING, Status.COMPLETED),
         EventType.FAILED: Transition(_RUNNING, Status.FAILED),
         EventType.CANCELLED: Transition(UNFINISHED, Status.CANCELLED),
     }
 )
-"""`queued` and `skipped` are births, so they are not in the table: see `queue` and `skip`."""
+"""Births are not in the table: see `queue`, `buffer` and `skip`."""
 
 
 def apply(execution: Execution, event: HistoryEvent, **coordination: Any) -> Execution:
@@ -98,6 +103,40 @@ def queue(execution: Execution, wake_at: datetime, tzdata: str | None = None) ->
     return execution.evolve(status=Status.QUEUED, wake_at=wake_at, seq=1, history=(born,))
 
 
+def take_slot(execution: Execution, slot: int) -> Execution:
+    """Return a new execution that takes another slot of its workflow than the first."""
+    if slot == 0:
+        return execution
+    born = execution.history[0]._replace(slot=slot)
+    return execution.evolve(
+        active_key=active_key(execution, born), history=(born, *execution.history[1:])
+    )
+
+
+def buffer(execution: Execution, place: int) -> Execution:
+    """Return a new execution, queued, as one that has to wait in its workflow's buffer first."""
+    born = execution.history[0]._replace(type=EventType.BUFFERED, place=place)
+    return execution.evolve(
+        status=Status.BUFFERED,
+        active_key=None,
+        buffer_key=buffer_key(execution, born),
+        history=(born, *execution.history[1:]),
+    )
+
+
+def promote(execution: Execution, slot: int, now: datetime, wake_at: datetime) -> Execution:
+    """Return a buffered execution queued, in a slot of its workflow."""
+    event = HistoryEvent(execution.seq + 1, EventType.PROMOTED, now, slot=slot or None)
+    return apply(execution, event, wake_at=wake_at, resends=0)
+
+
+def supersede(execution: Execution, now: datetime, retention: timedelta) -> Execution:
+    """Return a buffered execution as one that does not run, because a newer one does."""
+    reason = SkipReason.SUPERSEDED.value
+    event = HistoryEvent(execution.seq + 1, EventType.SKIPPED, now, reason=reason)
+    return apply(execution, event, wake_at=None, expires_at=now + retention)
+
+
 def skip(
     execution: Execution, reason: Skip, retention: timedelta, tzdata: str | None = None
 ) -> Execution:
@@ -108,6 +147,7 @@ def skip(
         status=Status.SKIPPED,
         skip=reason,
         active_key=None,
+        buffer_key=None,
         wake_at=None,
         seq=1,
         finished_at=at,

@@ -10,6 +10,7 @@ from shared.domain.definition import OnError
 from shared.domain.execution import (
     ActionState,
     ActionStatus,
+    EventType,
     Execution,
     Failure,
     SkipReason,
@@ -26,6 +27,7 @@ WHY_SKIPPED: Final[Mapping[SkipReason, str]] = {
     SkipReason.SUPERSEDED: "its trigger was replaced before it had started",
     SkipReason.PAUSED: "the workflow was paused when it was due",
 }
+_REPLACED: Final = "a newer one took its place before its turn had come"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,22 @@ class Why:
     until: datetime | None = None
 
 
-def why(plan: Plan | None, execution: Execution, now: datetime) -> Why:
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What a buffered execution waits behind: those that run, and how many wait for longer."""
+
+    running: tuple[str, ...] = ()
+    waiting: int = 0
+
+
+_NOBODY: Final = Queue()
+
+
+def why(plan: Plan | None, execution: Execution, now: datetime, queue: Queue = _NOBODY) -> Why:
     """Explain the status of an execution. Without its plan, less is known of what runs."""
     match execution.status:
+        case Status.BUFFERED:
+            found = _buffered(execution, queue)
         case Status.QUEUED:
             found = _queued(execution)
         case Status.RUNNING:
@@ -61,6 +76,18 @@ def _on_its_way(execution: Execution) -> str:
     undone = ", ".join(f"'{key}'" for key in execution.ending.undoing)
     cause = _said(execution.ending.error) if execution.ending.error else "it is to be cancelled"
     return f"What {undone} did is being undone, because {cause}: "
+
+
+def _buffered(execution: Execution, queue: Queue) -> Why:
+    """There is no instant for it: that depends on how long others take."""
+    since = format_instant(execution.created_at)
+    behind = ", ".join(f"'{running}'" for running in queue.running)
+    if queue.waiting:
+        others = f"{queue.waiting} more that came before it"
+        behind = f"{behind} and {others}" if behind else others
+    if not behind:
+        return Why(f"it has been buffered since {since}, and it is its turn")
+    return Why(f"it has been buffered since {since}, and waits for its turn behind {behind}")
 
 
 def _queued(execution: Execution) -> Why:
@@ -156,7 +183,9 @@ def _ended(execution: Execution) -> str:
     at = format_instant(execution.finished_at) if execution.finished_at else "some time"
     cause = f": {_said(execution.error)}" if execution.error else ""
     if execution.skip is not None:
-        return f"it did not run ({execution.skip.reason}): {WHY_SKIPPED[execution.skip.reason]}"
+        waited = bool(execution.history) and execution.history[0].type is EventType.BUFFERED
+        said = _REPLACED if waited else WHY_SKIPPED[execution.skip.reason]
+        return f"it did not run ({execution.skip.reason}): {said}"
     if execution.status is Status.COMPLETED:
         return f"it completed at {at}: every action did what it was to do"
     ending = "was cancelled" if execution.status is Status.CANCELLED else "failed"

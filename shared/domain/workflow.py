@@ -9,8 +9,9 @@ from operator import itemgetter
 
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
-from shared.domain.identity import shard_of, workflow_key
+from shared.domain.identity import shard_of, slot_key, workflow_key
 from shared.domain.jitter import Delayed, delay_of
+from shared.domain.overlap import PLAIN, OverlapPolicy
 from shared.domain.pause import Pause
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
@@ -97,6 +98,7 @@ class DueWorkflow:
     runs: int = 0
     pause_on_failure: int | None = None
     resumed_at: datetime | None = None
+    policy: OverlapPolicy = PLAIN
 
     @property
     def key(self) -> str:
@@ -150,6 +152,7 @@ def due_workflows(workflow: Workflow) -> list[DueWorkflow]:
             runs=workflow.runs.get(name, 0),
             pause_on_failure=definition.pause_on_failure,
             resumed_at=workflow.resumed_at,
+            policy=definition.overlap_policy,
         )
         for name, trigger in definition.all_triggers.items()
         if name in workflow.next_runs and not isinstance(trigger, ForeignTrigger)
@@ -272,6 +275,12 @@ def delete(workflow: Workflow, now: datetime) -> Workflow:
     """Return the tombstone of the workflow: never due, its version kept for a re-creation."""
     off = disable(workflow, now)
     return replace(off, next_runs={}, deleted_at=now)
+
+
+def slot_keys(workflow: Workflow) -> list[str]:
+    """Return the active keys of the executions that may hold a workflow at a time."""
+    slots = workflow.definition.overlap_policy.slots
+    return [slot_key(workflow.key, slot) for slot in range(slots)]
 
 
 def trigger_status(active: Execution | None) -> TriggerStatus:

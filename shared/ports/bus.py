@@ -36,6 +36,17 @@ class ExecutionWakes:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowFreed:
+    """Tells schedulers to look whether what is buffered of a workflow may go on.
+
+    Something of it has ended, or something new waits.
+    """
+
+    tenant: str
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionCancelled:
     """Tells the runner that held an execution, under this token, to stop working on it.
 
@@ -46,7 +57,7 @@ class ExecutionCancelled:
     token: str | None = None
 
 
-Notice = WorkflowChanged | ExecutionWakes | ExecutionCancelled
+Notice = WorkflowChanged | WorkflowFreed | ExecutionWakes | ExecutionCancelled
 """Something that is worth knowing early. A lost notice costs time, never correctness."""
 
 

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 from shared.domain.execution import Execution, Lease, Status
+from shared.domain.overlap import Crowd
 
 
 class AddOutcome(Enum):
@@ -16,7 +17,7 @@ class AddOutcome(Enum):
     DUPLICATE = "duplicate"
     """An execution with this id is there already; it wins over `BUSY`."""
     BUSY = "busy"
-    """Another execution holds the workflow (the same `active_key`)."""
+    """Another execution has that slot, or that place (the same `active_key` or `buffer_key`)."""
 
 
 class RecordOutcome(Enum):
@@ -28,7 +29,7 @@ class RecordOutcome(Enum):
     UNSERIALISABLE = "unserialisable"
     """The new state holds something that cannot be stored; nothing changed."""
     BUSY = "busy"
-    """Another execution holds the workflow (the `active_key` of `after`); nothing changed."""
+    """Another execution holds the slot (the `active_key` of `after`); nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """An unfinished execution that is to be looked at, at `wake_at`."""
+    """An unfinished execution that is to be looked at, at `wake_at`.
+
+    One that is `buffered` cannot be claimed: its workflow is looked at instead.
+    """
 
     id: str
     tenant: str
     workflow_id: str
     wake_at: datetime
     resends: int
+    buffered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ class ExecutionQuery:
 class ExecutionRepository(Protocol):
     """Keeps executions. Every method raises Unavailable when the storage does not answer.
 
-    A write that returned is durable. Ids and active keys are unique, and that
+    A write that returned is durable. Ids, active keys and buffer keys are unique, and that
     uniqueness is what decides races; no method reads first and writes later.
     """
 
@@ -147,7 +152,18 @@ class ExecutionRepository(Protocol):
         ...
 
     async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:
-        """Return the unfinished execution of each workflow key that has one, as a summary."""
+        """Return the unfinished execution of each active key that has one, as a summary."""
+        ...
+
+    async def crowds(self, workflow_keys: Collection[str]) -> Mapping[str, Crowd]:
+        """Return what is taken of each of some workflows that has unfinished executions."""
+        ...
+
+    async def buffered(self, workflow_key: str, limit: int) -> list[Execution]:
+        """Return at most `limit` buffered executions of a workflow, in the order they came.
+
+        They lack `history` and `input`.
+        """
         ...
 
     async def orphans(self) -> int:

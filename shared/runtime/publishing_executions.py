@@ -28,6 +28,8 @@ class PublishingExecutions:
         self.find = executions.find
         self.find_whole = executions.find_whole
         self.active = executions.active
+        self.crowds = executions.crowds
+        self.buffered = executions.buffered
         self.orphans = executions.orphans
 
     async def add(self, executions: Sequence[Execution]) -> list[AddOutcome]:

@@ -26,6 +26,11 @@ INDEXES: Final[dict[str, dict[str, Json]]] = {
             "unique": True,
             "partialFilterExpression": {"activeKey": {"$gt": ""}},
         },
+        "buffer_key": {
+            "key": [("bufferKey", 1)],
+            "unique": True,
+            "partialFilterExpression": {"bufferKey": {"$gt": ""}},
+        },
         "due": {
             "key": [("wakeAt", 1), ("shard", 1)],
             "partialFilterExpression": {"wakeAt": {"$gt": DAWN}},
@@ -33,6 +38,10 @@ INDEXES: Final[dict[str, dict[str, Json]]] = {
         "orphans": {
             "key": [("activeKey", 1), ("tenant", 1)],
             "partialFilterExpression": {"activeKey": {"$gt": ""}, "wakeAt": None},
+        },
+        "buffered_orphans": {
+            "key": [("bufferKey", 1), ("tenant", 1)],
+            "partialFilterExpression": {"bufferKey": {"$gt": ""}, "wakeAt": None},
         },
         "by_workflow": {"key": [("tenant", 1), ("workflowId", 1), ("createdAt", -1), ("_id", -1)]},
         "by_time": {"key": [("tenant", 1), ("createdAt", -1), ("_id", -1)]},

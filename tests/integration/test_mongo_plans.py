@@ -4,10 +4,10 @@ The database's own profiler records each operation of a repository with its plan
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -24,6 +24,7 @@ from shared.ports.dead_letters import DeadLetter, DeadLetterStatus
 from shared.ports.executions import Change, ExecutionQuery
 from shared.ports.ledger import OccurrenceQuery
 from shared.ports.workflows import Advance, VersionRef, WorkflowQuery
+from tests.integration.plans import Storage
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, lease, queued, workflow
 
 RETENTION: Final = timedelta(days=36500)
@@ -34,76 +35,6 @@ FINISHED, UNFINISHED, DUE = 300, 40, 6
 MANUAL, PERIODIC = 100, 30
 HORIZON: Final = NOW + (DUE - 1) * SECOND
 OWN_SHARDS: Final = range(32)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one operation was carried out."""
-
-    collection: str
-    operation: str
-    stages: frozenset[str]
-    partial: bool
-    keys: int
-    documents: int
-    returned: int
-
-
-@dataclass(frozen=True)
-class Storage:
-    """The repositories on one database that holds more than any query needs."""
-
-    mongo: MongoConnection
-    executions: MongoExecutions
-    workflows: MongoWorkflows
-    letters: MongoDeadLetters
-    members: MongoMembers
-
-    async def plans(self, run: Callable[["Storage"], Awaitable[object]]) -> list[Plan]:
-        """Return the plan of every operation that `run` caused."""
-        database = self.mongo._database
-        await database.command("profile", 2)
-        await run(self)
-        await database.command("profile", 0)
-        own = {"ns": {"$not": {"$regex": r"system\.profile|\$cmd"}}}
-        found = await database["system.profile"].find(own).to_list()
-        await database.drop_collection("system.profile")
-        return [await self._plan(entry) for entry in found if entry["op"] != "insert"]
-
-    async def _plan(self, entry: Mapping[str, Any]) -> Plan:
-        stats = entry.get("execStats") or await self._explained(entry["command"])
-        stages = list(_stages(stats))
-        return Plan(
-            collection=entry["ns"].partition(".")[2],
-            operation=entry["op"],
-            stages=frozenset(stage["stage"] for stage in stages),
-            partial=any(stage.get("isPartial") for stage in stages),
-            keys=entry.get("keysExamined", 0),
-            documents=entry.get("docsExamined", 0),
-            returned=entry.get("nreturned", 0),
-        )
-
-    async def _explained(self, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the plan of a command of which the profiler kept none: an aggregation."""
-        asked = {name: command[name] for name in ("aggregate", "pipeline", "cursor", "hint")}
-        plan: Mapping[str, Any] = await self.mongo._database.command("explain", asked)
-        return plan
-
-    async def entries(self, collection: str) -> dict[str, int]:
-        """Return how many documents each index holds."""
-        counts: dict[str, int] = (await self.mongo._database.command("validate", collection))[
-            "keysPerIndex"
-        ]
-        return counts
-
-
-def _stages(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    if "stage" in node:
-        yield node
-    for value in node.values():
-        for inner in value if isinstance(value, list) else [value]:
-            if isinstance(inner, dict):
-                yield from _stages(inner)
 
 
 def finished(number: int) -> Execution:
@@ -165,12 +96,14 @@ POLLS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
 async def test_a_poll_reads_nothing_but_what_is_due_from_a_partial_index(
     storage: Storage, poll: Callable[[Storage], Awaitable[object]]
 ) -> None:
-    (plan,) = await storage.plans(poll)
-    assert "IXSCAN" in plan.stages
-    assert not {"COLLSCAN", "SORT"} & plan.stages
-    assert plan.partial
-    assert plan.keys <= DUE + 1
-    assert plan.documents == plan.returned
+    plans = await storage.plans(poll)
+    assert plans
+    for plan in plans:
+        assert "IXSCAN" in plan.stages
+        assert not {"COLLSCAN", "SORT"} & plan.stages
+        assert plan.partial
+        assert plan.keys <= DUE + 1
+        assert plan.documents == plan.returned
 
 
 async def test_several_triggers_of_a_workflow_are_polled_and_moved_like_one(
@@ -199,7 +132,8 @@ async def test_polled_indexes_hold_nothing_but_what_is_unfinished(storage: Stora
     executions = await storage.entries("executions")
     assert executions["_id_"] == FINISHED + UNFINISHED
     assert executions["due"] == executions["active_key"] == UNFINISHED
-    assert executions["orphans"] == 0
+    assert executions["orphans"] == executions["buffered_orphans"] == 0
+    assert executions["buffer_key"] == 0
     assert executions["retention"] == FINISHED
     workflows = await storage.entries("workflows")
     assert workflows["_id_"] == MANUAL + PERIODIC
@@ -268,6 +202,28 @@ async def test_a_step_touches_only_the_documents_that_it_names(
         assert "COLLSCAN" not in plan.stages, plan
         assert plan.documents <= DUE, plan
         assert plan.keys <= 2 * DUE, plan
+
+
+async def test_what_is_taken_of_workflows_is_read_from_keys_alone(storage: Storage) -> None:
+    keys = [workflow_key(TENANT, f"open-{n}") for n in range(DUE)]
+    plans = await storage.plans(lambda s: s.executions.crowds(keys))
+    assert len(plans) == 2
+    assert sum(plan.keys for plan in plans) >= DUE
+    for plan in plans:
+        assert "IXSCAN" in plan.stages
+        assert plan.documents == 0
+        assert plan.keys <= 3 * DUE
+
+
+async def test_what_is_buffered_is_found_without_looking_at_anything_else(
+    storage: Storage,
+) -> None:
+    waiting = [transitions.buffer(transitions.queue(queued(f"w{n}"), NOW), n) for n in range(DUE)]
+    await storage.executions.add(waiting)
+    (plan,) = await storage.plans(lambda s: s.executions.buffered("default:hello", 10))
+    assert (plan.documents, plan.returned) == (DUE, DUE)
+    assert (await storage.entries("executions"))["buffer_key"] == DUE
+    assert (await storage.entries("executions"))["active_key"] == UNFINISHED
 
 
 LAST: Final = finished(100)

@@ -12,7 +12,7 @@ from shared.adapters.mongo.operations import MongoDeadLetters, MongoMembers
 from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.domain import transitions
 from shared.domain.execution import EventType, Execution, Status
-from tests.integration.test_mongo_plans import Plan, Storage
+from tests.integration.plans import Plan, Storage
 from tests.support.builders import CATALOGUE, NOW, SECOND, lease, queued
 
 WAITING, DUE, BATCH = 10_000, 5, 1_000

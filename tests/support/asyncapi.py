@@ -12,12 +12,18 @@ from shared.contracts.notices import (
     ExecutionCancelledEvent,
     ExecutionWakesEvent,
     WorkflowChangedEvent,
+    WorkflowFreedEvent,
 )
 from shared.contracts.requests import TYPE, ExecutionRequestEvent
 from shared.contracts.topics import Topics
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
-_NOTICES: Final = (WorkflowChangedEvent, ExecutionWakesEvent, ExecutionCancelledEvent)
+_NOTICES: Final = (
+    WorkflowChangedEvent,
+    WorkflowFreedEvent,
+    ExecutionWakesEvent,
+    ExecutionCancelledEvent,
+)
 _RECORD_HEADERS: Final = {
     "type": "object",
     "properties": {

@@ -27,7 +27,7 @@ from shared.domain.execution import Execution, Lease
 from shared.domain.outcomes import Timing
 from shared.domain.plan import Plan
 from shared.ports.actions import Action, ActionContext, PermanentError
-from shared.ports.bus import ExecutionRequest, ExecutionWakes
+from shared.ports.bus import ExecutionRequest, ExecutionWakes, WorkflowFreed
 from tests.support.builders import queued
 from tests.unit.doubles import stored
 
@@ -87,7 +87,7 @@ class Bench:
     executions: MemoryExecutions = field(default_factory=MemoryExecutions)
     script: Script = field(default_factory=Script)
     counters: CollectorRegistry = field(default_factory=CollectorRegistry)
-    wakes: list[ExecutionWakes] = field(default_factory=list)
+    wakes: list[ExecutionWakes | WorkflowFreed] = field(default_factory=list)
     requests: list[ExecutionRequest] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     stopping: bool = False

@@ -15,7 +15,7 @@ from shared.domain import engine
 from shared.domain.execution import ErrorCategory, Execution, Lease, Status
 from shared.domain.landing import after_call
 from shared.domain.outcomes import Attempt, Failed, Outcome, Succeeded, Timing
-from shared.ports.bus import ExecutionCancelled, ExecutionRequest
+from shared.ports.bus import ExecutionRequest, Notice
 from shared.ports.executions import Change, RecordOutcome
 from tests.support.builders import CATALOGUE, SECOND, TENANT
 from workflows_svc.use_cases.cancel import CancelExecution
@@ -23,6 +23,7 @@ from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.inspect import InspectExecutions
 from workflows_svc.use_cases.pinned import Pinned
+from workflows_svc.use_cases.queries import Queries, WorkflowState
 from workflows_svc.use_cases.remove import RemoveWorkflow
 from workflows_svc.use_cases.repeat import RepeatExecution
 from workflows_svc.use_cases.retry import ResolveAction, RetryExecution
@@ -51,14 +52,14 @@ class Desk:
         self.executions = executions or MemoryExecutions()
         self.workflows = MemoryWorkflows()
         self.requests: list[ExecutionRequest] = []
-        self.notices: list[ExecutionCancelled] = []
+        self.notices: list[Notice] = []
         self._wire(JsonSchemaValidator(), count())
 
     def _wire(self, inputs: JsonSchemaValidator, numbers: "count[int]") -> None:
         clock, timing = self.clock, self.timing
         self.pinned = Pinned(self.workflows, self.executions)
         change = ChangeExecution(self.pinned)
-        start = StartExecution(self.pinned, inputs, self.requests.append)
+        start = StartExecution(self.pinned, inputs, self.requests.append, self.notices.append)
         self.define = DefineWorkflows(
             self.workflows,
             self.executions,
@@ -94,6 +95,11 @@ class Desk:
         execution, _ = await self.trigger(TENANT, "hello", given, None)
         self.requests.clear()
         return execution.id
+
+    async def state(self) -> WorkflowState:
+        """Return `hello` with what holds it."""
+        queries = Queries(self.workflows, self.executions)
+        return await queries.state_of(await self.define.get(TENANT, "hello"))
 
     async def stored(self, execution_id: str) -> Execution:
         """Return an execution as it is stored."""

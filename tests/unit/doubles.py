@@ -8,6 +8,8 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
+from scheduler_svc.metrics import SchedulerMetrics
+from scheduler_svc.use_cases.promote import PromoteBuffered
 from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.clock import settle
 from shared.adapters.memory.executions import MemoryExecutions
@@ -16,8 +18,10 @@ from shared.contracts.requests import decode_request
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Lease
+from shared.domain.outcomes import Timing
 from shared.domain.workflow import DueWorkflow
 from shared.ports.bus import Delivery, ExecutionRequest, Notice, Record
+from shared.ports.clock import Clock
 from shared.ports.executions import (
     AddOutcome,
     Change,
@@ -26,7 +30,8 @@ from shared.ports.executions import (
     RecordOutcome,
     Wake,
 )
-from shared.ports.workflows import Advance, Upcoming, VersionRef
+from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowRepository
+from shared.use_cases.buffers import ServeBuffer
 
 
 class Faults:
@@ -175,6 +180,19 @@ class FlakyBus(MemoryBus):
     def _check(self) -> None:
         if self.away:
             raise Unavailable("kafka", "it went away")
+
+
+def promoting(
+    workflows: WorkflowRepository,
+    executions: ExecutionRepository,
+    bus: MemoryBus,
+    clock: Clock,
+    metrics: SchedulerMetrics | None = None,
+) -> PromoteBuffered:
+    """Return what a scheduler lets buffered executions go on with."""
+    buffers = ServeBuffer(workflows, executions, clock, Timing())
+    metrics = metrics or SchedulerMetrics(CollectorRegistry())
+    return PromoteBuffered(buffers, bus, bus, clock, metrics)
 
 
 async def stored(executions: ExecutionRepository, execution: Execution) -> Execution:

@@ -22,7 +22,7 @@ from shared.domain.execution import Status
 from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, workflow
-from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus
+from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
 
 EVERY = 10 * SECOND
 DUE = NOW + EVERY
@@ -63,6 +63,7 @@ class World:
             Timing(),
             metrics,
             HaltFailing(workflows, MemoryLedger(executions), metrics),
+            promoting(workflows, executions, self.bus, clock or self.clock),
         )
 
     def fired(self) -> list[datetime]:

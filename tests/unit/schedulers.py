@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -23,7 +24,7 @@ from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, workflow
 from tests.support.waiting import PATIENCE
-from tests.unit.doubles import FlakyBus, away
+from tests.unit.doubles import FlakyBus, away, promoting
 
 POLL = 5 * SECOND
 
@@ -71,13 +72,15 @@ class House:
         clock, timing, metrics = self.clock, Timing(), SchedulerMetrics(registry)
         workflows, executions = self.workflows, handling or self.executions
         halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
+        promote = promoting(workflows, executions, self.bus, clock, metrics)
         return Ticker(
             workflows=workflows,
             executions=self.executions,
             fire=FireDueWorkflows(
-                workflows, executions, self.bus, clock, timing, metrics, halt, lead
+                workflows, executions, self.bus, clock, timing, metrics, halt, promote, lead
             ),
-            sweep=SweepExecutions(executions, self.bus, clock, timing, metrics),
+            sweep=SweepExecutions(executions, self.bus, clock, timing, metrics, promote),
+            promote=promote,
             share=ShareWork(self.members, clock, metrics, name, 3 * poll, lambda: True),
             clock=clock,
             metrics=metrics,
@@ -93,9 +96,10 @@ class House:
         await self.clock.advance(timedelta(seconds=seconds))
         await settle(50)
 
-    async def add(self, *names: str, interval: str = "7s") -> None:
+    async def add(self, *names: str, interval: str = "7s", **more: Any) -> None:
         for name in names:
-            await self.workflows.add(workflow(name, interval=interval, now=self.clock.now()))
+            made = workflow(name, interval=interval, now=self.clock.now(), **more)
+            await self.workflows.add(made)
 
     def occurrences(self) -> list[Execution]:
         found = self.executions._by_id.values()

@@ -19,7 +19,7 @@ from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT
 from tests.unit.desk import Desk
 from tests.unit.documents import LOG
-from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus
+from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
 
 Intervals = dict[str, int]
 """The interval of each trigger, in seconds; their instants are the multiples of it."""
@@ -73,8 +73,9 @@ class World(Desk):
         executions = FaultyExecutions(self.executions, faults)
         metrics = SchedulerMetrics(CollectorRegistry())
         halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
+        promote = promoting(workflows, executions, self.bus, self.clock)
         fire = FireDueWorkflows(
-            workflows, executions, self.bus, self.clock, Timing(), metrics, halt
+            workflows, executions, self.bus, self.clock, Timing(), metrics, halt, promote
         )
         with suppress(Unavailable):
             await fire([Upcoming(TENANT, "hello", self.clock.now())])

@@ -143,8 +143,8 @@ def test_a_workflow_shows_its_limits_and_the_schema_of_its_input() -> None:
         "timeout": "1h",
         "inputSchema": {"type": ["object", "null"], "default": None},
     }
-    view = workflow_view(workflow(**limits), None)
+    view = workflow_view(workflow(**limits), ())
     body = view.model_dump(mode="json", by_alias=True, exclude_none=True)
     assert {name: body[name] for name in limits} == limits
-    plain = workflow_view(workflow(), None).model_dump(mode="json", by_alias=True)
+    plain = workflow_view(workflow(), ()).model_dump(mode="json", by_alias=True)
     assert plain["inputSchema"] is None

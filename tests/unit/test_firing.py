@@ -21,7 +21,7 @@ from shared.domain.zones import tzdata_version
 from shared.ports.bus import ExecutionRequest
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, definition, queued, workflow
-from tests.unit.doubles import FlakyBus, counted
+from tests.unit.doubles import FlakyBus, counted, promoting
 
 DUE = NOW + 10 * SECOND
 HELLO = Upcoming(TENANT, "hello", DUE)
@@ -47,6 +47,7 @@ class Rig:
             Timing(),
             metrics,
             HaltFailing(self.workflows, MemoryLedger(self.executions), metrics),
+            promoting(self.workflows, self.executions, self.bus, self.clock),
         )
 
     async def add(self, workflow_id: str = "hello", interval: str = "10s") -> Workflow:

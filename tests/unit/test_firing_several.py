@@ -22,7 +22,7 @@ from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, workflow
-from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus
+from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
 from tests.unit.schedulers import House, ticking
 
 TENTH = NOW + 10 * SECOND
@@ -56,8 +56,9 @@ class World:
         executions = FaultyExecutions(self.executions, shared)
         metrics = SchedulerMetrics(CollectorRegistry())
         halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
+        promote = promoting(workflows, executions, self.bus, self.clock)
         return FireDueWorkflows(
-            workflows, executions, self.bus, self.clock, Timing(), metrics, halt
+            workflows, executions, self.bus, self.clock, Timing(), metrics, halt, promote
         )
 
     def records(self) -> list[Execution]:

@@ -166,6 +166,7 @@ async def test_a_scheduler_whose_clock_is_stepped_fires_nothing_twice_and_skips_
         Timing(),
         house.ticker("wrong").metrics,
         right.halt,
+        right.promote,
     )
     for _ in range(30):
         for clock in (house.clock, stepped):

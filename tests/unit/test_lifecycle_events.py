@@ -114,12 +114,23 @@ def test_a_history_that_is_broken_is_told_all_the_same() -> None:
 
 def test_every_milestone_has_the_status_that_its_event_leads_to() -> None:
     for milestone in Milestone:
-        if milestone in {Milestone.QUEUED, Milestone.SKIPPED}:
+        if milestone in {Milestone.QUEUED, Milestone.BUFFERED, Milestone.SKIPPED}:
             assert STATUS_AFTER[milestone].value == milestone.value
             continue
         named = "claimed" if milestone is Milestone.STARTED else milestone.replace("-", ".")
         transition = TRANSITIONS[EventType(named)]
         assert STATUS_AFTER[milestone] is (transition.target or Status.RUNNING)
+
+
+def test_whoever_waited_for_its_turn_is_told_of_as_buffered_and_as_queued() -> None:
+    born = transitions.buffer(transitions.queue(queued(), NOW), 0)
+    promoted = transitions.promote(born, 0, LATER, LATER)
+    told = [encode_event(event) for event in lifecycle_of(promoted, NOW)]
+    shown = [ExecutionEvent.model_validate_json(each) for each in told]
+    assert [(e.type, e.data.status, e.data.seq) for e in shown] == [
+        ("workflows.execution.buffered.v1", Status.BUFFERED, 1),
+        ("workflows.execution.queued.v1", Status.QUEUED, 2),
+    ]
 
 
 def test_a_retry_says_why_and_when() -> None:

@@ -10,6 +10,7 @@ from shared.adapters.memory.clock import ManualClock
 from shared.domain.durations import MILLISECOND
 from shared.domain.execution import Status
 from shared.domain.fold import differences
+from shared.ports.bus import ExecutionWakes
 from tests.support.builders import NOW, lease, queued
 from tests.unit.bench import Bench, working
 from tests.unit.schedulers import House, ticking
@@ -67,6 +68,7 @@ async def test_what_a_runner_announces_of_a_long_delay_is_not_kept(
 ) -> None:
     await bench.after(bench.definition(REST))
     (wakes,) = bench.wakes
+    assert isinstance(wakes, ExecutionWakes)
     assert wakes.wake_at == NOW + DAYS
     ticker = house.ticker()
     async with ticking(ticker):

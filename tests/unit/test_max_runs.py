@@ -119,6 +119,6 @@ def test_no_more_instants_are_to_come_than_runs_are_left() -> None:
 
 def test_runs_are_shown_where_they_are_limited() -> None:
     limited = replace(workflow(trigger=LIMITED), runs={"periodic": 2})
-    assert workflow_view(limited, None).trigger.runs == 2
-    assert workflow_view(workflow(trigger=LIMITED), None).trigger.runs == 0
-    assert workflow_view(workflow(interval="10s"), None).trigger.runs is None
+    assert workflow_view(limited, ()).trigger.runs == 2
+    assert workflow_view(workflow(trigger=LIMITED), ()).trigger.runs == 0
+    assert workflow_view(workflow(interval="10s"), ()).trigger.runs is None

@@ -18,7 +18,7 @@ from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT
 from tests.unit.desk import Desk, broken, log
-from tests.unit.doubles import FlakyBus
+from tests.unit.doubles import FlakyBus, promoting
 
 Step = tuple[str, int]
 STEPS = st.lists(
@@ -51,8 +51,9 @@ class Office(Desk):
         metrics = SchedulerMetrics(CollectorRegistry())
         halt = HaltFailing(self.workflows, MemoryLedger(self.executions), metrics)
         bus = FlakyBus(self.clock)
+        promote = promoting(self.workflows, self.executions, bus, self.clock)
         self.scheduler = FireDueWorkflows(
-            self.workflows, self.executions, bus, self.clock, self.timing, metrics, halt
+            self.workflows, self.executions, bus, self.clock, self.timing, metrics, halt, promote
         )
         self.grids: list[tuple[datetime, int]] = []
         self.edits = 0

@@ -208,7 +208,7 @@ def test_every_route_with_a_body_gives_an_example() -> None:
 )
 def test_what_the_api_shows_follows_its_description(document: Json) -> None:
     definition = CATALOGUE.parse(document.get("value", document))
-    shown = workflow_view(create(TENANT, definition, 1, NOW), None)
+    shown = workflow_view(create(TENANT, definition, 1, NOW), ())
     body = json.loads(shown.model_dump_json(by_alias=True, exclude_none=True))
     schema = {"$ref": "#/components/schemas/WorkflowView", "components": DOCUMENT["components"]}
     assert list(Draft202012Validator(schema).iter_errors(body)) == []

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from shared.adapters.memory.clock import settle
 from shared.domain.execution import ActionState, ActionStatus, ErrorCategory, EventType, Status
 from shared.domain.fold import fold
 from shared.ports.actions import ActionError, PermanentError
-from shared.ports.bus import ExecutionWakes
+from shared.ports.bus import ExecutionWakes, WorkflowFreed
 from tests.support.builders import NOW, SECOND, TENANT, queued
 from tests.unit.bench import Bench, step, working
 from tests.unit.doubles import counted
@@ -203,3 +204,13 @@ async def test_an_execution_whose_actions_are_all_done_only_needs_its_end(bench:
     assert found is not None
     assert found.status is Status.COMPLETED
     assert bench.script.called == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("members", "told"), [({"overlap": "buffer-one"}, [WorkflowFreed(TENANT, "hello")]), ({}, [])]
+)
+async def test_the_end_is_made_known_where_others_may_wait_for_it(
+    bench: Bench, members: dict[str, Any], told: list[WorkflowFreed]
+) -> None:
+    await bench.after(bench.definition("a", **members))
+    assert bench.wakes == told

@@ -173,7 +173,7 @@ def test_warnings_say_which_trigger_they_are_about() -> None:
 
 def test_the_api_shows_each_trigger_with_its_instant_and_the_earliest_of_all() -> None:
     made = workflow(triggers=[OFTEN, RARE, MANUAL])
-    shown = workflow_view(made, None).model_dump(mode="json", by_alias=True, exclude_none=True)
+    shown = workflow_view(made, ()).model_dump(mode="json", by_alias=True, exclude_none=True)
     soon = "2026-01-01T00:00:10.000Z"
     assert shown["trigger"] == {"type": "several", "status": "idle", "nextRunAt": soon}
     assert shown["triggers"] == [
@@ -181,7 +181,7 @@ def test_the_api_shows_each_trigger_with_its_instant_and_the_earliest_of_all() -
         {**RARE, "nextRunAt": "2026-01-01T01:00:00.000Z"},
         {"id": "manual", **MANUAL},
     ]
-    off = workflow_view(disable(made, NOW), None)
+    off = workflow_view(disable(made, NOW), ())
     assert off.triggers
     assert [each.next_run_at for each in off.triggers] == [None, None, None]
     assert off.trigger.next_run_at is None

@@ -11,13 +11,14 @@ from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.sweep import SweepExecutions
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Status
 from shared.domain.outcomes import Timing
 from shared.ports.bus import ExecutionRequest
 from shared.ports.executions import Wake
 from tests.support.builders import NOW, SECOND, TENANT, lease, queued, running
-from tests.unit.doubles import Faults, FaultyExecutions, FlakyBus, counted, stored
+from tests.unit.doubles import Faults, FaultyExecutions, FlakyBus, counted, promoting, stored
 
 DUE = NOW + 30 * SECOND
 
@@ -51,7 +52,8 @@ class Rig:
         metrics = SchedulerMetrics(CollectorRegistry())
         if executions is self.executions:
             metrics = SchedulerMetrics(self.registry)
-        return SweepExecutions(executions, self.bus, self.clock, self.timing, metrics)
+        promote = promoting(MemoryWorkflows(), executions, self.bus, self.clock)
+        return SweepExecutions(executions, self.bus, self.clock, self.timing, metrics, promote)
 
     async def due(self) -> list[Wake]:
         return await self.executions.due(self.clock.now(), None, 100)

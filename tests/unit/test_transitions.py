@@ -25,17 +25,19 @@ from tests.support.builders import NOW, SECOND, lease, queued, running
 LATER = NOW + 7 * SECOND
 RETENTION = timedelta(days=30)
 FAILURE = Failure(ErrorCategory.RECOVERABLE, "HTTP 500")
-BIRTHS = {EventType.QUEUED, EventType.SKIPPED}
+BIRTHS = {EventType.QUEUED, EventType.BUFFERED}
 
-RUNNING, QUIET = {"running"}, {"queued", "pending", "waiting"}
+RUNNING, QUIET, BUFFERED = {"running"}, {"queued", "pending", "waiting"}, {"buffered"}
 TABLE: dict[str, tuple[set[str], str | None]] = {
+    "skipped": (BUFFERED, "skipped"),
+    "promoted": (BUFFERED, "queued"),
     "claimed": (QUIET, "running"),
     "recovered": (RUNNING, "running"),
     "released": (RUNNING, "queued"),
     "action.started": (RUNNING, None),
     "action.expanded": (RUNNING, None),
     "action.completed": (RUNNING | QUIET, None),
-    "action.reused": ({"queued"}, None),
+    "action.reused": ({"queued", "buffered"}, None),
     "action.failed": (RUNNING | QUIET, None),
     "action.skipped": (RUNNING, None),
     "action.waiting": (RUNNING, None),
@@ -48,7 +50,7 @@ TABLE: dict[str, tuple[set[str], str | None]] = {
     "retried": ({"failed"}, "queued"),
     "completed": (RUNNING, "completed"),
     "failed": (RUNNING, "failed"),
-    "cancelled": (RUNNING | QUIET, "cancelled"),
+    "cancelled": (RUNNING | QUIET | BUFFERED, "cancelled"),
 }
 LEGAL = {
     (event, source): target or source
@@ -65,6 +67,8 @@ CALLS: dict[EventType, Callable[[Execution], Execution]] = {
     **{
         event: _event(event, action="a") for event in EventType if event.value.startswith("action.")
     },
+    EventType.SKIPPED: lambda e: transitions.supersede(e, LATER, RETENTION),
+    EventType.PROMOTED: lambda e: transitions.promote(e, 0, LATER, LATER),
     EventType.CLAIMED: lambda e: transitions.claim(e, lease("new"), LATER),
     EventType.RECOVERED: lambda e: transitions.claim(e, lease("new"), LATER),
     EventType.RELEASED: lambda e: transitions.release(e, LATER),

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from shared.contracts.api import Accepted
 from shared.contracts.executions import ExecutionView, execution_view
-from shared.domain.execution import Execution
+from shared.domain.execution import EventType, Execution
 from shared.domain.identity import DEFAULT_TENANT
 from workflows_svc.api import examples
 from workflows_svc.api.bodies import ReplayBody, RerunBody, read_body, resolve_body
@@ -101,8 +101,10 @@ async def rerun(
 
 
 def accepted(execution: Execution, response: Response, *, replayed: bool) -> Accepted:
-    """Answer that an execution is queued, and where it is found."""
+    """Answer that an execution is queued, or buffered, and where it is found."""
     response.headers["Location"] = f"/executions/{execution.id}"
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    return Accepted(execution_id=execution.id)
+    # The answer to the same request, sent again later, is the same.
+    waits = execution.history[0].type is EventType.BUFFERED
+    return Accepted(execution_id=execution.id, status="buffered" if waits else "queued")

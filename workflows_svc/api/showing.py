@@ -13,4 +13,4 @@ async def shown(wired: Services, workflow_id: str, response: Response) -> Workfl
     response.headers["ETag"] = f'"{workflow.version}"'
     state = await wired.queries.state_of(workflow)
     warnings = wired.preview.warnings(workflow, await wired.queries.recent(workflow))
-    return workflow_view(state.workflow, state.active, warnings)
+    return workflow_view(state.workflow, state.holders, warnings, state.buffered)

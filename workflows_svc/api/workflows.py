@@ -81,7 +81,7 @@ async def list_workflows(
     page = found[:limit]
     more = len(found) > limit
     return Page(
-        items=[workflow_view(state.workflow, state.active) for state in page],
+        items=[workflow_view(state.workflow, state.holders, (), state.buffered) for state in page],
         next_cursor=encode_name_cursor(page[-1].workflow.id) if more else None,
     )
 
@@ -139,9 +139,9 @@ async def delete(
     workflow_id: str,
     wired: Wired,
     if_match: IfMatch,
-    cancel: Annotated[bool, Query(description="Also cancel its unfinished execution.")] = False,  # noqa: FBT002 - a query parameter
+    cancel: Annotated[bool, Query(description="Also cancel its unfinished executions.")] = False,  # noqa: FBT002 - a query parameter
 ) -> None:
-    """Stop all further fires. The history stays; an unfinished execution ends by itself."""
+    """Stop all further fires. The history stays; what is unfinished ends by itself."""
     await wired.remove(DEFAULT_TENANT, workflow_id, if_match, cancel=cancel)
 
 
@@ -155,7 +155,7 @@ async def delete(
 async def trigger(
     workflow_id: str, body: Body, wired: Wired, response: Response, key: IdempotencyKey
 ) -> Accepted:
-    """Queue an execution; the JSON body, if any, is its input."""
+    """Queue an execution, or buffer it; the JSON body, if any, is its input."""
     execution, replayed = await wired.trigger(DEFAULT_TENANT, workflow_id, body, key)
     return accepted(execution, response, replayed=replayed)
 

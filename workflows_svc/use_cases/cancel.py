@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from shared.domain import operations
 from shared.domain.errors import Conflict
-from shared.domain.execution import UNFINISHED, Execution, Status
-from shared.domain.identity import workflow_key
+from shared.domain.execution import HOLDING, UNFINISHED, Execution, Status
+from shared.domain.identity import slot_key, workflow_key
 from shared.domain.outcomes import Timing
-from shared.ports.bus import ExecutionCancelled
+from shared.domain.overlap import MAX_BUFFERED, Crowd
+from shared.ports.bus import ExecutionCancelled, WorkflowFreed
 from shared.ports.clock import Clock
 from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.pinned import Request
@@ -22,7 +23,7 @@ class CancelExecution:
     change: ChangeExecution
     clock: Clock
     timing: Timing
-    announce: Callable[[ExecutionCancelled], None]
+    announce: Callable[[ExecutionCancelled | WorkflowFreed], None]
     request: Request
 
     async def __call__(self, tenant: str, execution_id: str) -> Execution:
@@ -30,12 +31,13 @@ class CancelExecution:
 
         Raises NotFound, ExecutionFinished, or Conflict while it is ending already.
         """
-        held = False
+        held = waited_for = False
 
         async def decide(execution: Execution) -> Execution:
-            nonlocal held
+            nonlocal held, waited_for
             held = execution.lease is not None
             plan = await self.change.pinned.plan_if_there(execution)
+            waited_for = execution.status in HOLDING and (plan is None or plan.buffers)
             return operations.cancel(plan, execution, self.clock.now(), self.timing)
 
         cancelled = await self.change(tenant, execution_id, decide)
@@ -43,18 +45,27 @@ class CancelExecution:
             self.announce(ExecutionCancelled(execution_id, cancelled.last_token))
         if cancelled.status is Status.QUEUED:
             self.request(request_for(cancelled))
+        elif waited_for:
+            self.announce(WorkflowFreed(tenant, cancelled.workflow_id))
         return cancelled
 
-    async def active_of(self, tenant: str, workflow_id: str) -> bool:
-        """Cancel the unfinished execution of a workflow; False if there is none."""
+    async def all_of(self, tenant: str, workflow_id: str) -> bool:
+        """Cancel the unfinished executions of a workflow; False if there are none."""
         key = workflow_key(tenant, workflow_id)
-        active = (await self.change.pinned.executions.active([key])).get(key)
-        if active is None:
-            return False
+        executions = self.change.pinned.executions
+        # Those that wait come first, lest one gets its turn just because another was cancelled.
+        waiting = await executions.buffered(key, MAX_BUFFERED)
+        crowd = (await executions.crowds([key])).get(key, Crowd())
+        holding = await executions.active([slot_key(key, slot) for slot in crowd.slots])
+        ended = [await self._one(tenant, e.id) for e in (*waiting, *holding.values())]
+        return any(ended)
+
+    async def _one(self, tenant: str, execution_id: str) -> bool:
+        """Cancel an execution; False if it has ended by itself meanwhile."""
         try:
-            await self(tenant, active.id)
+            await self(tenant, execution_id)
         except Conflict:
-            now = await self.change.pinned.execution(tenant, active.id)
+            now = await self.change.pinned.execution(tenant, execution_id)
             if now.status in UNFINISHED and now.ending is None:
                 raise
             # It has ended, or is about to, by itself: that is what was wanted.

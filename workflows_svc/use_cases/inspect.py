@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.domain.errors import NotFound
-from shared.domain.execution import Execution
+from shared.domain.execution import Execution, Status
 from shared.domain.fold import differences, fold
 from shared.domain.why import Why, why
 from shared.ports.clock import Clock
@@ -51,6 +51,9 @@ class InspectExecutions:
         """Return an execution, and why it is where it is. Raises NotFound."""
         execution = await self.pinned.execution(tenant, execution_id)
         plan = await self.pinned.plan_if_there(execution)
+        if execution.status is Status.BUFFERED:
+            queue = await self.pinned.queue(execution)
+            return execution, why(plan, execution, self.clock.now(), queue)
         return execution, why(plan, execution, self.clock.now())
 
     async def verify(self, query: ExecutionQuery) -> Verification:

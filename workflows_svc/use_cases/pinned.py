@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from shared.domain.errors import Conflict, NotFound, WorkflowBusy
 from shared.domain.execution import Execution
+from shared.domain.identity import slot_key, workflow_key
+from shared.domain.overlap import MAX_BUFFERED, Crowd
 from shared.domain.plan import Plan
-from shared.domain.workflow import Workflow, trigger_status
+from shared.domain.why import Queue
+from shared.domain.workflow import Workflow, slot_keys, trigger_status
 from shared.ports.bus import ExecutionRequest
 from shared.ports.executions import ExecutionRepository
 from shared.ports.workflows import VersionRef, WorkflowRepository
@@ -55,11 +58,28 @@ class Pinned:
         return found
 
     async def holder(self, workflow: Workflow) -> Execution | None:
-        """Return the unfinished execution that holds a workflow."""
-        return (await self.executions.active([workflow.key])).get(workflow.key)
+        """Return an unfinished execution that holds a workflow, of several the first by slot."""
+        keys = slot_keys(workflow)
+        held = await self.executions.active(keys)
+        return next((held[key] for key in keys if key in held), None)
+
+    async def queue(self, execution: Execution) -> Queue:
+        """Return what a buffered execution waits behind."""
+        key = workflow_key(execution.tenant, execution.workflow_id)
+        crowd = (await self.executions.crowds([key])).get(key, Crowd())
+        slots = [slot_key(key, slot) for slot in sorted(crowd.slots)]
+        running = await self.executions.active(slots)
+        waiting = [e.id for e in await self.executions.buffered(key, MAX_BUFFERED)]
+        ahead = waiting.index(execution.id) if execution.id in waiting else 0
+        return Queue(tuple(running[slot].id for slot in slots if slot in running), ahead)
+
+    async def free_slot(self, workflow: Workflow) -> int:
+        """Return a slot of a workflow that is free now; the first, which is taken, if none is."""
+        crowd = (await self.executions.crowds([workflow.key])).get(workflow.key, Crowd())
+        return next(workflow.definition.overlap_policy.free_slots(crowd), 0)
 
 
-def busy(workflow_id: str, holder: Execution) -> WorkflowBusy:
+def busy(workflow_id: str, holder: Execution, buffered: int = 0) -> WorkflowBusy:
     """Return the refusal to start another execution beside the one that holds the workflow."""
     return WorkflowBusy(
         workflow_id,
@@ -67,6 +87,7 @@ def busy(workflow_id: str, holder: Execution) -> WorkflowBusy:
         execution_id=holder.id,
         retries_left=holder.retries_left,
         next_attempt_at=holder.next_attempt_at,
+        buffered=buffered,
     )
 
 

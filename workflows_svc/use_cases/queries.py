@@ -1,13 +1,14 @@
 """Reading workflows and executions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.domain.errors import NotFound
 from shared.domain.execution import Execution
+from shared.domain.overlap import Crowd
 from shared.domain.triggers import ForeignTrigger, ManualTrigger, OnceTrigger
-from shared.domain.workflow import TriggerStatus, Workflow, trigger_status
+from shared.domain.workflow import TriggerStatus, Workflow, slot_keys, trigger_status
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
 from shared.ports.workflows import WorkflowQuery, WorkflowRepository
 
@@ -17,10 +18,16 @@ _RECENT: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """A workflow and the unfinished execution that holds it, if any."""
+    """A workflow and the unfinished executions that hold it, if any."""
 
     workflow: Workflow
-    active: Execution | None
+    holders: tuple[Execution, ...]
+    buffered: int = 0
+
+    @property
+    def active(self) -> Execution | None:
+        """The one of them that the status speaks of."""
+        return self.holders[0] if self.holders else None
 
     @property
     def status(self) -> TriggerStatus:
@@ -75,5 +82,18 @@ class Queries:
     async def _states(self, workflows: Sequence[Workflow]) -> list[WorkflowState]:
         if not workflows:
             return []
-        active = await self.executions.active([workflow.key for workflow in workflows])
-        return [WorkflowState(workflow, active.get(workflow.key)) for workflow in workflows]
+        keys = {workflow.key: slot_keys(workflow) for workflow in workflows}
+        active = await self.executions.active([key for own in keys.values() for key in own])
+        crowds = await self._crowds(workflows)
+        return [
+            WorkflowState(
+                workflow,
+                tuple(active[key] for key in keys[workflow.key] if key in active),
+                len(crowds[workflow.key].places) if workflow.key in crowds else 0,
+            )
+            for workflow in workflows
+        ]
+
+    async def _crowds(self, workflows: Sequence[Workflow]) -> Mapping[str, Crowd]:
+        keys = [w.key for w in workflows if w.definition.overlap_policy.buffers]
+        return await self.executions.crowds(keys) if keys else {}

@@ -17,7 +17,7 @@ class RemoveWorkflow:
     async def __call__(
         self, tenant: str, workflow_id: str, if_match: int | None, *, cancel: bool
     ) -> None:
-        """Stop all further fires; with `cancel` also end its unfinished execution.
+        """Stop all further fires; with `cancel` also end its unfinished executions.
 
         Raises NotFound, or VersionMismatch if `if_match` is not its version.
         """
@@ -25,8 +25,8 @@ class RemoveWorkflow:
             await self.define.delete(tenant, workflow_id, if_match)
         except NotFound:
             # A repetition: the first call may have got no further than the workflow.
-            if not (cancel and await self.cancel.active_of(tenant, workflow_id)):
+            if not (cancel and await self.cancel.all_of(tenant, workflow_id)):
                 raise
         else:
             if cancel:
-                await self.cancel.active_of(tenant, workflow_id)
+                await self.cancel.all_of(tenant, workflow_id)

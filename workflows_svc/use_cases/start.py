@@ -3,6 +3,7 @@
 The insert itself is the guard against a second one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +14,12 @@ from shared.domain.errors import (
     PlatformError,
     WorkflowDisabled,
 )
-from shared.domain.execution import Execution
+from shared.domain.execution import Execution, Status
 from shared.domain.workflow import Workflow
-from shared.ports.bus import ExecutionRequest
+from shared.ports.bus import ExecutionRequest, WorkflowFreed
 from shared.ports.executions import AddOutcome
 from shared.ports.inputs import InputValidator
+from shared.use_cases.admission import Wanted, admit
 from workflows_svc.use_cases.pinned import Pinned, Request, busy, contended
 
 _ATTEMPTS: Final = 20
@@ -25,11 +27,12 @@ _ATTEMPTS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class StartExecution:
-    """Adds an execution that is queued, and asks a runner to take it."""
+    """Adds an execution that is queued, or buffered, and tells those who take it from there."""
 
     pinned: Pinned
     inputs: InputValidator
     request: Request
+    announce: Callable[[WorkflowFreed], None]
 
     async def __call__(
         self,
@@ -40,24 +43,34 @@ class StartExecution:
     ) -> tuple[Execution, bool]:
         """Return the execution, and True if its key had been used for the same request before.
 
-        Raises InvalidInput, WorkflowDisabled, WorkflowBusy while another execution
-        holds the workflow, and IdempotencyKeyReused if the key came with another
+        Raises InvalidInput, WorkflowDisabled, WorkflowBusy if the workflow has no
+        room for another execution, and IdempotencyKeyReused if the key came with another
         request. What the key started earlier wins over every other refusal.
         """
         try:
             self._check(workflow, definition, execution, input_pointer)
         except (WorkflowDisabled, InvalidInput) as refusal:
             return await self._earlier_or(execution, refusal)
+        policy = workflow.definition.overlap_policy
         for _ in range(_ATTEMPTS):
-            (outcome,) = await self.pinned.executions.add([execution])
-            if outcome is AddOutcome.ADDED:
-                self.request(request_for(execution))
-                return execution, False
+            (found,) = await admit(self.pinned.executions, [Wanted(execution, policy)])
+            if found.outcome is AddOutcome.ADDED:
+                self._tell(found.execution)
+                return found.execution, False
             holder = await self.pinned.holder(workflow)
-            if outcome is AddOutcome.DUPLICATE or holder:
-                taken = busy(workflow.id, holder) if holder else contended(workflow.id)
+            if found.outcome is AddOutcome.DUPLICATE or holder:
+                taken = (
+                    busy(workflow.id, holder, policy.places) if holder else contended(workflow.id)
+                )
                 return await self._earlier_or(execution, taken)
         raise contended(workflow.id)
+
+    def _tell(self, added: Execution) -> None:
+        """Ask a runner to take it, or schedulers to see to it that it gets its turn."""
+        if added.status is Status.BUFFERED:
+            self.announce(WorkflowFreed(added.tenant, added.workflow_id))
+        else:
+            self.request(request_for(added))
 
     def _check(
         self,

@@ -1,10 +1,13 @@
 """Executions in memory: the reference for what the contract means, and a fast stand-in."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.execution import UNFINISHED, EventType, Execution, Lease
+from shared.domain.identity import number_in
+from shared.domain.overlap import Crowd
 from shared.domain.storable import MAX_DOCUMENT, problems_in, size_of
 from shared.domain.transitions import claim, is_claimable
 from shared.ports.executions import (
@@ -23,6 +26,7 @@ class MemoryExecutions:
     def __init__(self) -> None:
         self._by_id: dict[str, Execution] = {}
         self._holders: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
 
     async def add(self, executions: Sequence[Execution]) -> list[AddOutcome]:
         """See ExecutionRepository.add."""
@@ -32,6 +36,8 @@ class MemoryExecutions:
         if execution.id in self._by_id:
             return AddOutcome.DUPLICATE
         if execution.active_key and execution.active_key in self._holders:
+            return AddOutcome.BUSY
+        if execution.buffer_key and execution.buffer_key in self._waiting:
             return AddOutcome.BUSY
         self._put(execution)
         return AddOutcome.ADDED
@@ -88,7 +94,7 @@ class MemoryExecutions:
     ) -> list[Wake]:
         """See ExecutionRepository.due."""
         found = [
-            Wake(e.id, e.tenant, e.workflow_id, e.wake_at, e.resends)
+            Wake(e.id, e.tenant, e.workflow_id, e.wake_at, e.resends, bool(e.buffer_key))
             for e in self._by_id.values()
             if e.wake_at and e.wake_at <= horizon and (shards is None or e.shard in shards)
         ]
@@ -133,6 +139,21 @@ class MemoryExecutions:
             if key in self._holders
         }
 
+    async def crowds(self, workflow_keys: Collection[str]) -> Mapping[str, Crowd]:
+        """See ExecutionRepository.crowds."""
+        slots = _numbers(self._holders, workflow_keys)
+        places = _numbers(self._waiting, workflow_keys)
+        return {
+            key: Crowd(frozenset(slots.get(key, ())), frozenset(places.get(key, ())))
+            for key in slots.keys() | places.keys()
+        }
+
+    async def buffered(self, workflow_key: str, limit: int) -> list[Execution]:
+        """See ExecutionRepository.buffered."""
+        own = (i for key, i in self._waiting.items() if number_in(key)[0] == workflow_key)
+        found = sorted((self._by_id[i] for i in own), key=lambda e: e.age)
+        return [replace(e, history=(), input=None) for e in found[:limit]]
+
     async def orphans(self) -> int:
         """See ExecutionRepository.orphans."""
         return sum(e.status in UNFINISHED and e.wake_at is None for e in self._by_id.values())
@@ -152,9 +173,23 @@ class MemoryExecutions:
         before = self._by_id.get(execution.id)
         if before and before.active_key:
             self._holders.pop(before.active_key, None)
+        if before and before.buffer_key:
+            self._waiting.pop(before.buffer_key, None)
         if execution.active_key:
             self._holders[execution.active_key] = execution.id
+        if execution.buffer_key:
+            self._waiting[execution.buffer_key] = execution.id
         self._by_id[execution.id] = execution
+
+
+def _numbers(keys: Iterable[str], workflow_keys: Collection[str]) -> dict[str, set[int]]:
+    """Return the numbers in keys of some workflows, by workflow."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for key in keys:
+        workflow, number = number_in(key)
+        if workflow in workflow_keys:
+            found[workflow].add(number)
+    return found
 
 
 def _was_applied(stored: Execution | None, change: Change) -> RecordOutcome:

@@ -25,6 +25,7 @@ BY_ID: Final = "_id_"
 """The index to hint at where a second one would do too: MongoDB tries both, each time anew."""
 
 ACTIVE_KEY_INDEX: Final = "active_key"
+BUFFER_KEY_INDEX: Final = "buffer_key"
 _CONFIG: Final = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
@@ -59,6 +60,7 @@ class WorkflowDocument(Document):
     retry: dict[str, Any]
     timeout: str | None = None
     pause_on_failure: int | None = None
+    overlap: dict[str, Any] | None = None
     options: str = "{}"
     shard: int
     created_at: datetime
@@ -118,6 +120,12 @@ class ExecutionDocument(Document):
                 partialFilterExpression={"activeKey": {"$gt": ""}},
             ),
             IndexModel(
+                [("bufferKey", ASCENDING)],
+                name=BUFFER_KEY_INDEX,
+                unique=True,
+                partialFilterExpression={"bufferKey": {"$gt": ""}},
+            ),
+            IndexModel(
                 [("wakeAt", ASCENDING), ("shard", ASCENDING)],
                 name="due",
                 partialFilterExpression={"wakeAt": {"$gt": DAWN}},
@@ -126,6 +134,11 @@ class ExecutionDocument(Document):
                 [("activeKey", ASCENDING), ("tenant", ASCENDING)],
                 name="orphans",
                 partialFilterExpression={"activeKey": {"$gt": ""}, "wakeAt": None},
+            ),
+            IndexModel(
+                [("bufferKey", ASCENDING), ("tenant", ASCENDING)],
+                name="buffered_orphans",
+                partialFilterExpression={"bufferKey": {"$gt": ""}, "wakeAt": None},
             ),
             IndexModel(
                 [

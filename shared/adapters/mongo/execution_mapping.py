@@ -42,7 +42,6 @@ def to_document(execution: Execution) -> dict[str, Any]:
         "input": execution.input,
         "requestFingerprint": execution.request_fingerprint,
         "origin": origin_document(execution.origin),
-        "skip": skip_document(execution.skip),
         "history": [event_document(event) for event in execution.history],
     }
     for name, (key, encode) in MUTABLE_FIELDS.items():
@@ -177,8 +176,10 @@ MUTABLE_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "lease": ("lease", lease_document),
     "last_token": ("lastToken", _same),
     "active_key": ("activeKey", _same),
+    "buffer_key": ("bufferKey", _same),
     "error": ("error", failure_document),
     "ending": ("ending", ending_document),
+    "skip": ("skip", skip_document),
     "deadline": ("deadline", _same),
     "started_at": ("startedAt", _same),
     "finished_at": ("finishedAt", _same),
@@ -255,6 +256,8 @@ def to_event(raw: Raw, actions: Mapping[str, ActionState]) -> HistoryEvent:
         tuple(get("undoing", ())),
         aware(get("deadline")),
         get("tzdata"),
+        get("slot"),
+        get("place"),
     )
 
 
@@ -311,6 +314,7 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any] | None]]] = {
     "lease": ("lease", _lease),
     "lastToken": ("last_token", None),
     "activeKey": ("active_key", None),
+    "bufferKey": ("buffer_key", None),
     "error": ("error", _failure),
     "ending": ("ending", _ending),
     "skip": ("skip", _skip),

@@ -1,5 +1,6 @@
 """Executions in MongoDB. Batches: one command for many executions, never one each."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from shared.adapters.mongo.connection import Raw
+from shared.adapters.mongo.crowds import Crowds
 from shared.adapters.mongo.documents import BY_ID, DAWN, ONE_REPLY
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import to_document, to_execution
@@ -20,7 +22,8 @@ from shared.adapters.mongo.execution_writes import (
     patch_of,
 )
 from shared.adapters.mongo.history_chunks import HistoryChunks
-from shared.domain.execution import UNFINISHED, EventType, Execution, Lease, Status
+from shared.domain.execution import HOLDING, EventType, Execution, Lease, Status
+from shared.domain.overlap import Crowd
 from shared.ports.executions import (
     AddOutcome,
     Change,
@@ -36,7 +39,8 @@ _TOO_LARGE: Final = frozenset({10334, 17419, 17420})
 
 _SUMMARY: Final = {"history": 0, "actions": 0, "input": 0}
 _WITHOUT_HISTORY: Final = {"history": 0}
-_WAKE: Final = {"tenant": 1, "workflowId": 1, "wakeAt": 1, "resends": 1}
+_WAKE: Final = {"tenant": 1, "workflowId": 1, "wakeAt": 1, "resends": 1, "bufferKey": 1}
+_ORPHANS: Final = {"activeKey": "orphans", "bufferKey": "buffered_orphans"}
 
 
 class MongoExecutions:
@@ -45,6 +49,7 @@ class MongoExecutions:
     def __init__(self, collection: AsyncCollection[Raw]) -> None:
         self._executions = collection
         self._chunks = HistoryChunks(collection)
+        self._crowds = Crowds(collection)
 
     async def add(self, executions: Sequence[Execution]) -> list[AddOutcome]:
         """See ExecutionRepository.add."""
@@ -194,6 +199,7 @@ class MongoExecutions:
                 raw["workflowId"],
                 raw["wakeAt"].replace(tzinfo=UTC),
                 raw["resends"],
+                "bufferKey" in raw,
             )
             for raw in found
         ]
@@ -249,12 +255,26 @@ class MongoExecutions:
             found = await cursor.to_list()
         return {raw["activeKey"]: to_execution(raw) for raw in found}
 
+    async def crowds(self, workflow_keys: Collection[str]) -> Mapping[str, Crowd]:
+        """See ExecutionRepository.crowds."""
+        with translated():
+            return await self._crowds.of(workflow_keys)
+
+    async def buffered(self, workflow_key: str, limit: int) -> list[Execution]:
+        """See ExecutionRepository.buffered."""
+        with translated():
+            return await self._crowds.oldest(workflow_key, limit)
+
     async def orphans(self) -> int:
         """See ExecutionRepository.orphans."""
         with translated():
-            return await self._executions.count_documents(
-                {"activeKey": {"$gt": ""}, "wakeAt": None}, hint="orphans"
+            counts = await asyncio.gather(
+                *(
+                    self._executions.count_documents({key: {"$gt": ""}, "wakeAt": None}, hint=hint)
+                    for key, hint in _ORPHANS.items()
+                )
             )
+        return sum(counts)
 
 
 def _refusals(error: BulkWriteError) -> list[tuple[int, AddOutcome]]:
@@ -263,7 +283,7 @@ def _refusals(error: BulkWriteError) -> list[tuple[int, AddOutcome]]:
     for problem in error.details["writeErrors"]:
         if problem["code"] != _DUPLICATE_KEY:
             raise error
-        busy = "activeKey" in problem["keyPattern"]
+        busy = "_id" not in problem["keyPattern"]
         refusals.append((problem["index"], AddOutcome.BUSY if busy else AddOutcome.DUPLICATE))
     return refusals
 
@@ -299,9 +319,10 @@ def _filter(query: ExecutionQuery) -> dict[str, Any]:
         wanted["workflowId"] = query.workflow_id
     if query.statuses:
         wanted["status"] = {"$in": [status.value for status in query.statuses]}
-        if query.statuses <= UNFINISHED:
-            # True of all of them, and few have it: an index knows which.
-            wanted["activeKey"] = {"$gt": ""}
+        for key, statuses in (("activeKey", HOLDING), ("bufferKey", {Status.BUFFERED})):
+            if query.statuses <= statuses:
+                # True of all of them, and few have it: an index knows which.
+                wanted[key] = {"$gt": ""}
     created: dict[str, datetime] = {}
     if query.created_from is not None:
         created["$gte"] = query.created_from

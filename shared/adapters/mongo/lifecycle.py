@@ -69,9 +69,10 @@ class MongoWatermarks:
 class MongoArchive:
     """The ExecutionArchive of production.
 
-    It looks at every unfinished execution, by its active key, and at those that finished
-    since, by when they expire. The unfinished ones come first: what finishes meanwhile is
-    met again. No command looks at more than about a page, however much is stored.
+    It looks at every unfinished execution, by its buffer key or its active key, and at
+    those that finished since, by when they expire. That is the order in which an execution
+    passes through them, so what goes on meanwhile is met again. No command looks at more
+    than about a page, however much is stored.
     """
 
     def __init__(self, collection: AsyncCollection[Raw], page: int = PAGE) -> None:
@@ -83,8 +84,9 @@ class MongoArchive:
         self, since: datetime, shortest_retention: timedelta
     ) -> AsyncIterator[Sequence[Execution]]:
         """See ExecutionArchive.touched."""
-        async for page in self._pages("activeKey", "", since):
-            yield page
+        for field in ("bufferKey", "activeKey"):
+            async for page in self._pages(field, "", since):
+                yield page
         first = since + shortest_retention - _MILLISECOND
         async for page in self._pages("expiresAt", first, since):
             yield page

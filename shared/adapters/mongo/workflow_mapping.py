@@ -24,6 +24,7 @@ from shared.adapters.mongo.several_triggers import (
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.durations import parse_duration
+from shared.domain.overlap import Overlap, OverlapPolicy, policy_of
 from shared.domain.pause import Pause
 from shared.domain.trigger_ids import trigger_id
 from shared.domain.triggers import Trigger
@@ -34,6 +35,7 @@ _TRIGGER: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)
 _FIELDS: Final = frozenset(
     {"workflowId", "trigger", "triggers", "actions", "retry", "timeout", "pauseOnFailure"}
 )
+_OVERLAP: Final = frozenset({"maxBuffered", "maxConcurrent", "overlap"})
 _OWN: Final = {"next_run_at": "nextRunAt", "runs": "runs"}
 """What is stored with a trigger beyond its definition."""
 
@@ -55,6 +57,7 @@ def to_workflow(catalogue: ActionCatalogue, document: WorkflowDocument) -> Workf
         "retry": document.retry,
         **({"timeout": document.timeout} if document.timeout else {}),
         **_pausing(document),
+        **(document.overlap or {}),
         **from_json(document.options),
     }
     restored = catalogue.restore(unpacked(_mapping(definition)))
@@ -88,6 +91,7 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
             "retry": definition["retry"],
             "timeout": definition.get("timeout"),
             "pauseOnFailure": definition.get("pauseOnFailure"),
+            "overlap": _overlap(definition),
             "options": _options(definition),
             "shard": workflow.shard,
             "createdAt": workflow.created_at,
@@ -156,6 +160,7 @@ def changes_in(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[st
         ("resumedAt", after.resumed_at),
         ("timeout", definition.get("timeout")),
         ("pauseOnFailure", definition.get("pauseOnFailure")),
+        ("overlap", _overlap(definition)),
     ):
         if value is None:
             unsets[key] = ""
@@ -178,13 +183,33 @@ def _paused(document: WorkflowDocument) -> Pause | None:
 
 def _options(definition: Mapping[str, Any]) -> str:
     """Return the other members of a definition as text: a JSON Schema has names like `$ref`."""
-    return to_json({k: v for k, v in definition.items() if k not in _FIELDS}).decode()
+    rest = {k: v for k, v in definition.items() if k not in _FIELDS and k not in _OVERLAP}
+    return to_json(rest).decode()
+
+
+def _overlap(definition: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how overlaps are dealt with, which is read whenever a workflow fires."""
+    return {k: v for k, v in definition.items() if k in _OVERLAP} or None
+
+
+def _policy(raw: Raw) -> OverlapPolicy | None:
+    """Return how overlaps are dealt with; None if a later release wrote what is not known here."""
+    given = raw.get("overlap", {})
+    try:
+        overlap = Overlap(given.get("overlap", Overlap.SKIP))
+    except ValueError as error:
+        log.warning("workflow.overlap_unreadable", workflow=raw["_id"], why=str(error)[:500])
+        return None
+    return policy_of(overlap, given.get("maxConcurrent"), given.get("maxBuffered"))
 
 
 def due_in(raw: Raw) -> Iterator[DueWorkflow]:
     """Yield what firing takes of each trigger that a document has an instant of."""
     own, timeout = raw["actions"][0].get("retry"), raw.get("timeout")
     several = raw["trigger"]["type"] == SEVERAL
+    policy = _policy(raw)
+    if policy is None:
+        return
     for part in raw["trigger"]["triggers"] if several else [raw["trigger"]]:
         trigger = _readable(part, raw["_id"]) if part.get("nextRunAt") else None
         if trigger is not None:
@@ -201,6 +226,7 @@ def due_in(raw: Raw) -> Iterator[DueWorkflow]:
                 runs=part.get("runs", 0),
                 pause_on_failure=raw.get("pauseOnFailure"),
                 resumed_at=aware(raw.get("resumedAt")),
+                policy=policy,
             )
 
 

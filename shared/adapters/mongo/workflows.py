@@ -48,6 +48,7 @@ _SCHEDULE: Final = {
     "timeout": 1,
     "pauseOnFailure": 1,
     "resumedAt": 1,
+    "overlap": 1,
     "actions": {"$slice": 1},
 }
 
