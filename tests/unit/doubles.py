@@ -19,7 +19,7 @@ from shared.domain.definition import WorkflowDefinition
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Lease
 from shared.domain.outcomes import Timing
-from shared.domain.workflow import DueWorkflow
+from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.bus import Delivery, ExecutionRequest, Notice, Record
 from shared.ports.clock import Clock
 from shared.ports.executions import (
@@ -146,6 +146,10 @@ class FaultyWorkflows(MemoryWorkflows):
     async def read_due(self, keys: Collection[str]) -> list[DueWorkflow]:
         async with self.faults.call():
             return await super().read_due(keys)
+
+    async def save(self, before: Workflow, after: Workflow) -> bool:
+        async with self.faults.call():
+            return await super().save(before, after)
 
     async def advance(self, moves: Sequence[Advance]) -> None:
         async with self.faults.call():

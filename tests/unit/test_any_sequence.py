@@ -1,0 +1,285 @@
+"""Whatever happens in whatever order, every instant ends up with one outcome, as was promised.
+
+Time passes, schedulers die at any of their writes, a second one joins with a clock that
+is behind, the workflow is disabled, enabled and edited, and nobody is there for hours.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from scheduler_svc.metrics import SchedulerMetrics
+from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
+from shared.adapters.cel.language import CelLanguage
+from shared.adapters.json_schema.validator import JsonSchemaValidator
+from shared.adapters.memory.clock import ManualClock
+from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.ledger import MemoryLedger
+from shared.adapters.memory.workflows import MemoryWorkflows
+from shared.domain.errors import Unavailable
+from shared.domain.execution import Execution, SkipReason, Status
+from shared.domain.jitter import delay_of
+from shared.domain.outcomes import Timing
+from shared.domain.schedule import MOST_TO_CATCH_UP, PUNCTUAL
+from shared.domain.triggers import CatchUp, CronTrigger, ManualTrigger, OnceTrigger, Trigger
+from shared.domain.workflow import Workflow
+from shared.ports.workflows import Upcoming
+from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT
+from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
+from tests.unit.rivals import FAULTS
+from workflows_svc.use_cases.definitions import DefineWorkflows
+
+HELLO = Upcoming(TENANT, "hello", NOW)
+MINUTE = timedelta(minutes=1)
+PERIODIC: dict[str, Any] = {"type": "periodic", "interval": "10s"}
+CRON: dict[str, Any] = {"type": "cron", "schedule": "* * * * *"}
+TRIGGERS: list[dict[str, Any]] = [
+    PERIODIC,
+    {**PERIODIC, "catchUpWindow": "25s", "jitter": "7s"},
+    {**PERIODIC, "catchUp": "all"},
+    {**PERIODIC, "catchUp": "all", "catchUpWindow": "45s"},
+    {**PERIODIC, "catchUp": "none", "maxRuns": 4},
+    {**PERIODIC, "catchUp": "all", "maxRuns": 3},
+    CRON,
+    {**CRON, "catchUp": "all", "jitter": "30s", "maxRuns": 5},
+    {**CRON, "catchUp": "none"},
+    {"type": "once", "at": "2026-01-01T00:01:00Z"},
+    {"type": "manual"},
+]
+
+
+@dataclass
+class Era:
+    """The time of one trigger, from when it was defined until it was replaced, or now."""
+
+    trigger: Trigger
+    begin: datetime
+    end: datetime | None = None
+
+    def ideal(self, until: datetime) -> list[datetime]:
+        """Return its instants, worked out by adding up."""
+        end, trigger = self.end or until, self.trigger
+        if isinstance(trigger, ManualTrigger):
+            return []
+        if isinstance(trigger, OnceTrigger):
+            return [trigger.at] if self.begin < trigger.at <= end else []
+        delay = delay_of(trigger, TENANT, "hello", trigger.type)
+        if isinstance(trigger, CronTrigger):
+            step, at = MINUTE, NOW + delay
+        else:
+            step, at = trigger.interval, self.begin + trigger.interval + delay
+        found = []
+        while at <= end:
+            if at > self.begin:
+                found.append(at)
+            at += step
+        return found
+
+
+@dataclass
+class Life:
+    """One workflow, and all that can happen to it."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    executions: MemoryExecutions = field(default_factory=MemoryExecutions)
+    workflows: MemoryWorkflows = field(default_factory=MemoryWorkflows)
+    eras: list[Era] = field(default_factory=list)
+
+    async def begin(self, trigger: int) -> None:
+        await self.define(Faults()).create(TENANT, _document(trigger))
+        self.turn()
+
+    def scheduler(self, faults: Faults, behind: float = 0) -> FireDueWorkflows:
+        clock = ManualClock(self.clock.now() - timedelta(seconds=behind))
+        workflows = FaultyWorkflows(self.workflows, faults)
+        executions = FaultyExecutions(self.executions, faults)
+        metrics = SchedulerMetrics(CollectorRegistry())
+        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
+        bus = FlakyBus(clock)
+        promote = promoting(workflows, executions, bus, clock)
+        return FireDueWorkflows(workflows, executions, bus, clock, Timing(), metrics, halt, promote)
+
+    def define(self, faults: Faults) -> DefineWorkflows:
+        return DefineWorkflows(
+            FaultyWorkflows(self.workflows, faults),
+            FaultyExecutions(self.executions, faults),
+            CATALOGUE,
+            JsonSchemaValidator(),
+            self.clock,
+            Timing(),
+            lambda _: None,
+            CelLanguage(),
+        )
+
+    @property
+    def workflow(self) -> Workflow:
+        return self.workflows._by_key["default:hello"]
+
+    def turn(self) -> None:
+        """Begin a new era if the trigger is another one."""
+        trigger, now = self.workflow.definition.trigger, self.clock.now()
+        if self.eras and self.eras[-1].trigger == trigger:
+            return
+        if self.eras:
+            self.eras[-1].end = now
+        self.eras.append(Era(trigger, now))  # type: ignore[arg-type]
+
+    def finish(self) -> None:
+        for execution in list(self.executions._by_id.values()):
+            if execution.active_key:
+                ended = execution.evolve(status=Status.COMPLETED, active_key=None, wake_at=None)
+                self.executions._put(ended)
+
+    async def together(self, *doings: Awaitable[object]) -> None:
+        """Let several do something at once; any of them may die of a fault."""
+        for result in await asyncio.gather(*doings, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, Unavailable):
+                raise result
+        self.turn()
+
+    async def settle(self) -> None:
+        """Let everything come to rest: enabled, nothing broken, nothing running for long."""
+        await self.define(Faults()).set_enabled(TENANT, "hello", enabled=True, if_match=None)
+        for _ in range(2 * MOST_TO_CATCH_UP):
+            self.finish()
+            await self.scheduler(Faults())([HELLO])
+            at = self.workflow.next_run_at
+            if at is None or at > self.clock.now():
+                return
+        raise AssertionError("it never catches up")
+
+    def check(self) -> None:
+        """Check that each instant has one outcome, and that each trigger kept its promise."""
+        records = sorted(
+            (e for e in self.executions._by_id.values() if e.scheduled_for),
+            key=lambda e: e.scheduled_for or NOW,
+        )
+        for era in self.eras:
+            records = self._check_era(era, records)
+        assert records == []
+
+    def _check_era(self, era: Era, records: list[Execution]) -> list[Execution]:
+        """Check the records of an era, which come first; return the others."""
+        ideal, limit = era.ideal(self.clock.now()), getattr(era.trigger, "max_runs", None)
+        own = [e for e in records if era.begin < _at(e) <= (era.end or self.clock.now())]
+        fires = [_at(e) for e in own if not e.skip]
+        assert limit is None or len(fires) <= limit
+        if limit is not None and len(fires) == limit:
+            ideal = [at for at in ideal if at <= fires[-1]]
+        covered: list[datetime] = []
+        for record in own:
+            last = record.skip.last if record.skip else _at(record)
+            span = [at for at in ideal if _at(record) <= at <= last]
+            assert len(span) == (record.skip.count if record.skip else 1)
+            covered += span
+        assert covered == ideal
+        if era.end is None and limit is not None:
+            assert sum(self.workflow.runs.values()) == len(fires)
+        _check_promise(era.trigger, own)
+        return records[len(own) :]
+
+
+def _at(record: Execution) -> datetime:
+    assert record.scheduled_for is not None
+    return record.scheduled_for
+
+
+def _check_promise(trigger: Trigger, records: Sequence[Execution]) -> None:
+    """Check what its policy says of a trigger's fires and skips."""
+    catch_up = getattr(trigger, "catch_up", CatchUp.LATEST)
+    window = getattr(trigger, "catch_up_window", None)
+    limits = [window] if window else []
+    limits += [PUNCTUAL] if catch_up is CatchUp.NONE else []
+    late = [e.created_at - _at(e) for e in records if not e.skip]
+    assert all(each <= min(limits) for each in late if limits)
+    reasons = [e.skip.reason for e in records if e.skip]
+    if catch_up is CatchUp.ALL:
+        assert SkipReason.MISSED not in reasons
+        met = [e for e in records if e.skip and e.skip.reason is SkipReason.OVERLAP]
+        step = getattr(trigger, "interval", MINUTE)
+        assert all(e.created_at - _at(e) <= step for e in met)
+    if not limits and catch_up is CatchUp.LATEST:
+        assert SkipReason.WINDOW not in reasons
+    if catch_up is CatchUp.ALL and not limits:
+        gone = [e for e in records if e.skip and e.skip.reason is SkipReason.WINDOW]
+        assert all(e.created_at - _at(e) >= MOST_TO_CATCH_UP * 10 * SECOND for e in gone)
+    elif records and records[-1].skip and not limits:
+        # Of what passed, the latest is never merely missed.
+        assert records[-1].skip.reason is not SkipReason.MISSED
+
+
+def _document(trigger: int) -> dict[str, Any]:
+    actions = [{"type": "log", "message": "hi"}]
+    return {"workflowId": "hello", "trigger": TRIGGERS[trigger], "actions": actions}
+
+
+Step = Callable[[Life], Awaitable[None]]
+
+
+def _passing(seconds: int) -> Step:
+    return lambda life: life.clock.advance(timedelta(seconds=seconds))
+
+
+def _looking(faults: Sequence[tuple[Faults, int]]) -> Step:
+    return lambda life: life.together(
+        *(life.scheduler(each, behind)([HELLO]) for each, behind in faults)
+    )
+
+
+def _switching(enabled: bool, faults: tuple[Faults, Faults], busy: bool) -> Step:
+    async def step(life: Life) -> None:
+        own, other = faults
+        doing = life.define(own).set_enabled(TENANT, "hello", enabled=enabled, if_match=None)
+        await life.together(doing, *([life.scheduler(other)([HELLO])] if busy else []))
+
+    return step
+
+
+def _editing(trigger: int, faults: tuple[Faults, Faults], busy: bool) -> Step:
+    async def step(life: Life) -> None:
+        own, other = faults
+        doing = life.define(own).replace(TENANT, "hello", _document(trigger), None)
+        await life.together(doing, *([life.scheduler(other)([HELLO])] if busy else []))
+
+    return step
+
+
+async def _finishing(life: Life) -> None:
+    life.finish()
+
+
+WHICH = st.integers(0, len(TRIGGERS) - 1)
+BOTH = st.tuples(FAULTS, FAULTS)
+LOOKS = st.lists(st.tuples(FAULTS, st.integers(0, 30)), min_size=1, max_size=2)
+STEPS: st.SearchStrategy[list[Step]] = st.lists(
+    st.one_of(
+        st.builds(_passing, st.integers(1, 90)),
+        st.builds(_passing, st.integers(600, 10_800)),
+        st.builds(_looking, LOOKS),
+        st.builds(_switching, st.booleans(), BOTH, st.booleans()),
+        st.builds(_editing, WHICH, BOTH, st.booleans()),
+        st.just(_finishing),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=300)
+@given(WHICH, STEPS)
+async def test_every_instant_has_one_outcome_and_every_promise_is_kept(
+    trigger: int, steps: list[Step]
+) -> None:
+    life = Life()
+    await life.begin(trigger)
+    for step in steps:
+        await step(life)
+    await life.settle()
+    life.check()
