@@ -11,6 +11,7 @@ from shared.domain.durations import DefinitionSchema
 from shared.runtime.health import Health, health_router
 from workflows_svc.api import (
     actions,
+    backfills,
     dead_letters,
     executions,
     occurrences,
@@ -33,6 +34,7 @@ _ROUTES = (
     pauses,
     schedules,
     occurrences,
+    backfills,
     executions,
     operations,
     dead_letters,

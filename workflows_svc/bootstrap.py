@@ -27,6 +27,7 @@ from shared.runtime.outbox import Outbox
 from workflows_svc.api.services import Services
 from workflows_svc.app import create_app
 from workflows_svc.settings import WorkflowsSettings
+from workflows_svc.use_cases.backfill import PlanBackfill
 from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
@@ -115,7 +116,7 @@ def _services(
 ) -> Services:
     clock, mongo = dependencies.clock, dependencies.mongo
     workflows = MongoWorkflows(mongo, catalogue)
-    timing = settings.timing
+    timing, ledger = settings.timing, MongoLedger(mongo.executions)
     inputs, pinned = JsonSchemaValidator(), Pinned(workflows, executions)
     change, start = (
         ChangeExecution(pinned),
@@ -145,9 +146,8 @@ def _services(
         inspect=InspectExecutions(pinned, clock),
         queries=Queries(workflows, executions),
         preview=PreviewSchedules(define, clock),
-        ledger=ReadLedger(
-            define, workflows, executions, MongoLedger(mongo.executions), clock, timing
-        ),
+        ledger=ReadLedger(define, workflows, executions, ledger, clock, timing),
+        backfill=PlanBackfill(define, ledger, clock),
         dead_letters=HandleDeadLetters(MongoDeadLetters(mongo), dependencies.publisher, clock),
     )
 

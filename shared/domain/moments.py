@@ -80,8 +80,13 @@ def has(timetable: Timetable, instant: datetime) -> bool:
 
 def whole_timetables(workflow: Workflow) -> dict[str, Timetable]:
     """Return the present timetables of a workflow, reckoned back to when it was created."""
+    return timetables_since(workflow, workflow.created_at)
+
+
+def timetables_since(workflow: Workflow, since: datetime) -> dict[str, Timetable]:
+    """Return the present timetables of a workflow as if it had been created at `since`."""
     found = {
-        name: timetable_with(_name(workflow, name), trigger, _origin(workflow, name, trigger))
+        name: timetable_with(_name(workflow, name), trigger, _origin(workflow, name, since))
         for name, trigger in workflow.definition.all_triggers.items()
     }
     return {name: timetable for name, timetable in found.items() if timetable is not None}
@@ -101,9 +106,9 @@ def _name(workflow: Workflow, trigger_id: str) -> TriggerName:
     return workflow.tenant, workflow.id, trigger_id
 
 
-def _origin(workflow: Workflow, name: str, trigger: AnyTrigger) -> datetime:
-    """Return the first instant that a periodic trigger could have had since the creation."""
-    since, following = workflow.created_at, workflow.next_runs.get(name)
+def _origin(workflow: Workflow, name: str, since: datetime) -> datetime:
+    """Return the first instant that a periodic trigger could have had after `since`."""
+    trigger, following = workflow.definition.all_triggers[name], workflow.next_runs.get(name)
     if following is None or not isinstance(trigger, PeriodicTrigger):
         return since
     return following - (following - since - MILLISECOND) // trigger.interval * trigger.interval

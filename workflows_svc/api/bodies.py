@@ -1,12 +1,14 @@
 """The bodies of the commands on executions."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
+from shared.domain.backfill import Existing
 from shared.domain.definition import ActionId
 from shared.domain.errors import FieldProblem, InvalidInput
+from shared.domain.instants import Instant
 from shared.domain.operations import Resolution
 from shared.domain.pause import MAX_REASON
 from shared.domain.problems import describe
@@ -31,6 +33,17 @@ class PauseBody(BaseModel):
     model_config = _MODEL
 
     reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
+
+
+class BackfillBody(BaseModel):
+    """Which instants to run after the fact. Only a dry run can be asked for."""
+
+    model_config = _MODEL
+
+    since: Annotated[Instant, Field(alias="from")]
+    until: Annotated[Instant, Field(alias="to")]
+    existing: Existing = Existing.NONE
+    dry_run: Literal[True]
 
 
 class RerunBody(BaseModel):
@@ -69,6 +82,11 @@ def pause_body(body: JsonValue) -> PauseBody:
     """Return why to pause. Raises InvalidInput."""
     check_storable(body)
     return read_body(PauseBody, body)
+
+
+def backfill_body(body: JsonValue) -> BackfillBody:
+    """Return what to backfill. Raises InvalidInput."""
+    return read_body(BackfillBody, body)
 
 
 def resolve_body(body: JsonValue) -> ResolveBody:

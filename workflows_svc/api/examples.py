@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from shared.domain.backfill import Existing
 from shared.domain.operations import Resolution
 from shared.domain.pause import MAX_REASON
 
@@ -60,6 +61,23 @@ def pause_body() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return _body(schema, {"maintenance": {"value": {"reason": "the warehouse is being moved"}}})
+
+
+def backfill_body() -> dict[str, Any]:
+    """Describe a body that says which instants to run after the fact."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "from": {"type": "string", "format": "date-time"},
+            "to": {"type": "string", "format": "date-time", "description": "Not included."},
+            "existing": {"enum": [each.value for each in Existing], "default": "none"},
+            "dryRun": {"const": True},
+        },
+        "required": ["from", "to", "dryRun"],
+        "additionalProperties": False,
+    }
+    week = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-08T00:00:00Z", "dryRun": True}
+    return _body(schema, {"what a week would be": {"value": week}})
 
 
 def input_body() -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""Which instants of a range are to be run after the fact, and under which names."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from shared.domain.durations import MILLISECOND
+from shared.domain.errors import FieldProblem, InvalidInput
+from shared.domain.execution import UNFINISHED, Execution, Status
+from shared.domain.identity import occurrence_id
+from shared.domain.moments import timetables_since
+from shared.domain.timetable import Timetable
+from shared.domain.workflow import Workflow
+
+MOST: Final = 1_000
+"""So many instants a backfill may have."""
+
+
+class Existing(StrEnum):
+    """What is run although something ran for it already: nothing, what failed, or all of it.
+
+    What is not done yet is never run beside itself.
+    """
+
+    NONE = "none"
+    FAILED = "failed"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """An instant of a trigger to be run, the id of its execution, and what ran last, if any."""
+
+    instant: datetime
+    trigger_id: str
+    execution_id: str
+    last: Execution | None
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillPlan:
+    """What is to be run, earliest first, and for how many instants something ran already."""
+
+    runs: tuple[Rerun, ...]
+    left: int
+
+
+def instants_of(workflow: Workflow, since: datetime, until: datetime) -> list[tuple[datetime, str]]:
+    """Return the instants from `since` on and before `until`, each with its trigger, in order.
+
+    The present timetables are reckoned back also beyond the creation of the workflow.
+    Raises InvalidInput for a workflow that has none, and for more instants than a
+    backfill may have.
+    """
+    timetables = timetables_since(workflow, since - MILLISECOND)
+    if not timetables:
+        raise InvalidInput([FieldProblem("", "the workflow has no schedule to go by")])
+    before, last = since - MILLISECOND, until - MILLISECOND
+    count = sum(timetable.count(before, last) for timetable in timetables.values())
+    if count > MOST:
+        said = f"makes it {count} instants; a backfill may have {MOST}"
+        raise InvalidInput([FieldProblem("/to", said)])
+    return sorted(
+        (at, name)
+        for name, timetable in timetables.items()
+        for at in _between(timetable, since, until)
+    )
+
+
+def plan_backfill(
+    workflow: Workflow,
+    instants: Iterable[tuple[datetime, str]],
+    existing: Existing,
+    ran: Sequence[Execution],
+) -> BackfillPlan:
+    """Decide what to run. `ran` are the executions of the schedule and of earlier backfills."""
+    known: dict[tuple[datetime, str], list[Execution]] = defaultdict(list)
+    for execution in ran:
+        if execution.scheduled_for is not None:
+            known[execution.scheduled_for, execution.trigger_id].append(execution)
+    runs, left = [], 0
+    for instant, trigger_id in instants:
+        last = max(known.get((instant, trigger_id), ()), key=_run, default=None)
+        if last is not None and not _is_wanted(last, existing):
+            left += 1
+            continue
+        run = 1 + (_run(last) if last else 0)
+        own = occurrence_id(workflow.tenant, workflow.id, trigger_id, instant, run)
+        runs.append(Rerun(instant, trigger_id, own, last))
+    return BackfillPlan(tuple(runs), left)
+
+
+def _is_wanted(last: Execution, existing: Existing) -> bool:
+    if last.status in UNFINISHED:
+        return False
+    if existing is Existing.FAILED:
+        return last.status is Status.FAILED
+    return existing is Existing.ALL
+
+
+def _run(execution: Execution) -> int:
+    """Return which run of its instant an execution is: 0 is that of the schedule."""
+    return int(execution.id.rpartition(":")[2])
+
+
+def _between(timetable: Timetable, since: datetime, until: datetime) -> Iterable[datetime]:
+    at = timetable.next_after(since - MILLISECOND)
+    while at is not None and at < until:
+        yield at
+        at = timetable.next_after(at)
