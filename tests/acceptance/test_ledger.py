@@ -79,6 +79,18 @@ async def test_a_night_without_half_past_two_is_told_as_such(stack: Stack) -> No
     assert why["after"] == "2027-03-29T00:30:00.000Z"
 
 
+async def test_what_a_backfill_would_run_is_listed_and_nothing_runs(stack: Stack) -> None:
+    await stack.create({**scheduled("daily"), "trigger": {"type": "cron", "schedule": "@daily"}})
+    span = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-04T00:00:00Z"}
+    response = await _posted(stack, "daily/backfill", {**span, "dryRun": True})
+    assert response.status_code == 200, response.text
+    plan = response.json()
+    assert [item["executionId"] for item in plan["items"]] == [
+        f"default:daily:cron:2026-01-0{day}T00:00:00.000Z:1" for day in (1, 2, 3)
+    ]
+    assert await stack.executions(workflowId="daily") == []
+
+
 async def test_the_command_line_pauses_resumes_and_tells_why(stack: Stack) -> None:
     workflows = CommandLine(stack.workflows.url or "")
     await stack.create(
