@@ -27,7 +27,7 @@ from shared.runtime.outbox import Outbox
 from workflows_svc.api.services import Services
 from workflows_svc.app import create_app
 from workflows_svc.settings import WorkflowsSettings
-from workflows_svc.use_cases.backfill import PlanBackfill
+from workflows_svc.use_cases.backfill import PlanBackfill, RunBackfill
 from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
@@ -134,6 +134,7 @@ def _services(
         settings.expression_names,
         lambda skip: skipped.labels(skip.reason.value).inc(skip.count),
     )
+    plan_backfill = PlanBackfill(define, ledger, clock)
     cancel = CancelExecution(change, clock, timing, notices.put, requests.put)
     return Services(
         define=define,
@@ -147,7 +148,8 @@ def _services(
         queries=Queries(workflows, executions),
         preview=PreviewSchedules(define, clock),
         ledger=ReadLedger(define, workflows, executions, ledger, clock, timing),
-        backfill=PlanBackfill(define, ledger, clock),
+        plan_backfill=plan_backfill,
+        backfill=RunBackfill(plan_backfill, executions, clock, timing, notices.put),
         dead_letters=HandleDeadLetters(MongoDeadLetters(mongo), dependencies.publisher, clock),
     )
 

@@ -7,7 +7,16 @@ import typer
 
 from local.cli.errors import CommandError, Exit
 from local.cli.options import AsJson, Limit, api
-from local.cli.output import Json, local_time, milliseconds, print_json, say, status_text, table
+from local.cli.output import (
+    Json,
+    local_time,
+    milliseconds,
+    print_json,
+    say,
+    show_more,
+    status_text,
+    table,
+)
 from local.cli.workflows import WorkflowId, workflow_path
 
 
@@ -24,7 +33,7 @@ def occurrences(
     """List what became of a workflow's instants, the latest first."""
     given = {"from": since, "to": until, "outcome": outcome}
     asked = {name: value for name, value in given.items() if value is not None}
-    found = list(api().pages(f"{workflow_path(workflow)}/occurrences", asked, limit))
+    found, more = api().first(f"{workflow_path(workflow)}/occurrences", asked, limit)
     if as_json:
         print_json(found)
         return
@@ -33,6 +42,7 @@ def occurrences(
         (_row(item) for item in found),
         f"Nothing: no instants of '{workflow}' are on record here.",
     )
+    show_more(limit, more=more)
 
 
 def why_not(
@@ -53,6 +63,36 @@ def why_not(
         return
     say(f"{found['workflowId']}  {found['instant']}  (here {local_time(found['instant'])})")
     say(f"  {found['why']}")
+
+
+def backfill(
+    workflow: WorkflowId,
+    since: Annotated[str, typer.Option("--from", help="From this instant on, with its offset.")],
+    until: Annotated[str, typer.Option("--to", help="Before this instant.")],
+    existing: Annotated[
+        str, typer.Option(help="Of what ran already: run 'none' again, what 'failed', or 'all'.")
+    ] = "none",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be run.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the instants of a range that has passed, one after the other."""
+    asked = {"from": since, "to": until, "existing": existing, "dryRun": dry_run}
+    plan = api().post(f"{workflow_path(workflow)}/backfill", asked)
+    if as_json:
+        print_json(plan)
+        return
+    rows = (
+        (local_time(item["at"]), item.get("lastStatus", "-"), item["executionId"])
+        for item in plan["items"]
+    )
+    table(("INSTANT", "RAN BEFORE", "EXECUTION"), rows, "There is nothing to run.")
+    wait = "would wait" if dry_run else "wait"
+    say(
+        f"{len(plan['items'])} {wait} for their turn; for {plan['left']} instants something ran "
+        "already."
+    )
 
 
 def _row(item: Json) -> tuple[Any, ...]:

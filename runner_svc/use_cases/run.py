@@ -81,7 +81,8 @@ class RunExecution:
     async def __call__(self, holding: Holding, plan: Plan | None) -> None:
         """Run what is held. Aborting the task ends it; what was recorded stays."""
         flights = Flights(self.clock)
-        holding.waited_for = plan is None or plan.buffers
+        backfill = holding.execution.is_backfill
+        holding.waited_for = plan is None or plan.buffers or backfill
         try:
             await self._run(holding, plan, flights)
         except asyncio.CancelledError:

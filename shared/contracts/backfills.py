@@ -10,11 +10,11 @@ from shared.domain.backfill import BackfillPlan
 
 
 class BackfillItem(View):
-    """An instant that would be run."""
+    """An instant that is run, or would be."""
 
     at: Instant
     trigger: str
-    execution_id: Annotated[str, Field(description="What its execution would be called.")]
+    execution_id: Annotated[str, Field(description="What its execution is called.")]
     last_execution_id: Annotated[
         str | None, Field(description="What ran for this instant last, if anything did.")
     ] = None
@@ -22,7 +22,7 @@ class BackfillItem(View):
 
 
 class BackfillView(View):
-    """What a backfill would run, the earliest instant first."""
+    """What a backfill runs, or would run, the earliest instant first."""
 
     workflow_id: str
     dry_run: bool
@@ -32,11 +32,11 @@ class BackfillView(View):
     ]
 
 
-def backfill_view(workflow_id: str, plan: BackfillPlan) -> BackfillView:
-    """Show the plan of a backfill."""
+def backfill_view(workflow_id: str, plan: BackfillPlan, *, dry_run: bool) -> BackfillView:
+    """Show the plan of a backfill, carried out or not."""
     return BackfillView(
         workflow_id=workflow_id,
-        dry_run=True,
+        dry_run=dry_run,
         items=[
             BackfillItem(
                 at=run.instant,

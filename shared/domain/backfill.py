@@ -7,15 +7,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from shared.domain import transitions
 from shared.domain.durations import MILLISECOND
 from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.execution import UNFINISHED, Execution, Status
 from shared.domain.identity import occurrence_id
 from shared.domain.moments import timetables_since
+from shared.domain.outcomes import Timing
+from shared.domain.overlap import MAX_BACKFILLED
+from shared.domain.plan import deadline, initial_retries
 from shared.domain.timetable import Timetable
 from shared.domain.workflow import Workflow
 
-MOST: Final = 1_000
+MOST: Final = MAX_BACKFILLED
 """So many instants a backfill may have."""
 
 
@@ -111,3 +115,22 @@ def _between(timetable: Timetable, since: datetime, until: datetime) -> Iterable
     while at is not None and at < until:
         yield at
         at = timetable.next_after(at)
+
+
+def rerun(workflow: Workflow, run: Rerun, now: datetime, timing: Timing) -> Execution:
+    """Return the execution that runs an instant after the fact, as if it could run at once."""
+    definition = workflow.definition
+    born = Execution(
+        id=run.execution_id,
+        tenant=workflow.tenant,
+        workflow_id=workflow.id,
+        version=workflow.version,
+        trigger_id=run.trigger_id,
+        status=Status.QUEUED,
+        created_at=now,
+        scheduled_for=run.instant,
+        deadline=deadline(definition, now),
+        retries_left=initial_retries(definition),
+        active_key=workflow.key,
+    )
+    return transitions.queue(born, now + timing.resend)

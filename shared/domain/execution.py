@@ -319,6 +319,11 @@ class Execution:
         return self.created_at, self.scheduled_for or _NEVER, self.id
 
     @property
+    def is_backfill(self) -> bool:
+        """Whether it runs an instant after the fact: run 0 in an id is that of the schedule."""
+        return self.scheduled_for is not None and not self.id.endswith(":0")
+
+    @property
     def lateness(self) -> timedelta | None:
         """How long after its instant (or its trigger) the first action could start."""
         if self.started_at is None:

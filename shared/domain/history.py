@@ -75,7 +75,11 @@ def _nothing(_: Execution, __: HistoryEvent) -> Changes:
 
 
 def _promoted(execution: Execution, event: HistoryEvent) -> Changes:
-    return {"active_key": active_key(execution, event), "buffer_key": None}
+    return {
+        "active_key": active_key(execution, event),
+        "buffer_key": None,
+        "deadline": event.deadline or execution.deadline,
+    }
 
 
 def _skipped(execution: Execution, event: HistoryEvent) -> Changes:

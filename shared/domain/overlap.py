@@ -16,6 +16,8 @@ MAX_CONCURRENT: Final = 100
 DEFAULT_ALLOWED: Final = 10
 MAX_BUFFERED: Final = 1_000
 DEFAULT_BUFFERED: Final = 100
+MAX_BACKFILLED: Final = 1_000
+"""So many executions of backfills may wait for their turn; their places follow the others."""
 
 
 class Overlap(StrEnum):
@@ -69,6 +71,17 @@ class Crowd:
     slots: frozenset[int] = frozenset()
     places: frozenset[int] = frozenset()
 
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The places but those of backfills, which keep nobody from a slot or from waiting."""
+        return frozenset(place for place in self.places if place < MAX_BUFFERED)
+
+    @property
+    def free_for_backfills(self) -> list[int]:
+        """The places that executions of a backfill may take, lowest first."""
+        places = range(MAX_BUFFERED, MAX_BUFFERED + MAX_BACKFILLED)
+        return [place for place in places if place not in self.places]
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -121,12 +134,12 @@ class OverlapPolicy:
 
         Nobody overtakes those that wait already, even if a slot has just become free.
         """
-        free = next(self.free_slots(crowd), None)
-        if free is not None and not crowd.places:
+        free, waiting = next(self.free_slots(crowd), None), crowd.waiting
+        if free is not None and not waiting:
             return Slot(free)
-        if len(crowd.places) >= self.places:
+        if len(waiting) >= self.places:
             return None
-        return Place(next(n for n in range(self.places) if n not in crowd.places))
+        return Place(next(n for n in range(self.places) if n not in waiting))
 
 
 PLAIN: Final = OverlapPolicy()

@@ -125,8 +125,15 @@ def buffer(execution: Execution, place: int) -> Execution:
 
 
 def promote(execution: Execution, slot: int, now: datetime, wake_at: datetime) -> Execution:
-    """Return a buffered execution queued, in a slot of its workflow."""
-    event = HistoryEvent(execution.seq + 1, EventType.PROMOTED, now, slot=slot or None)
+    """Return a buffered execution queued, in a slot of its workflow.
+
+    The time that it waited does not count against its timeout.
+    """
+    waited = now - execution.created_at
+    deadline = execution.deadline + waited if execution.deadline else None
+    event = HistoryEvent(
+        execution.seq + 1, EventType.PROMOTED, now, slot=slot or None, deadline=deadline
+    )
     return apply(execution, event, wake_at=wake_at, resends=0)
 
 

@@ -35,6 +35,7 @@ CHANGES = [
     ("resolve", "x", "a", "--happened"),
     ("pause", "hello", "--reason", "r"),
     ("resume", "hello"),
+    ("backfill", "hello", "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z"),
     ("disable", "hello"),
     ("enable", "hello"),
     ("delete", "hello"),

@@ -91,6 +91,23 @@ async def test_what_a_backfill_would_run_is_listed_and_nothing_runs(stack: Stack
     assert await stack.executions(workflowId="daily") == []
 
 
+async def test_a_backfill_runs_its_instants_one_after_the_other(stack: Stack) -> None:
+    await stack.create({**scheduled("late"), "trigger": {"type": "cron", "schedule": "@daily"}})
+    span = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-06T00:00:00Z")
+    workflows = CommandLine(stack.workflows.url or "")
+    done = await workflows("backfill", "late", *span)
+    assert done.lines[-1] == "5 wait for their turn; for 0 instants something ran already."
+
+    async def ran() -> list[Json]:
+        return await stack.executions(workflowId="late", status="completed")
+
+    found = await eventually(ran, lambda executions: len(executions) == 5)
+    order = sorted(found, key=lambda execution: execution["startedAt"])
+    assert [e["scheduledFor"][:10] for e in order] == [f"2026-01-0{day}" for day in range(1, 6)]
+    again = await workflows("backfill", "late", *span, "--dry-run", "--json")
+    assert (again.json["items"], again.json["left"]) == ([], 5)
+
+
 async def test_the_command_line_pauses_resumes_and_tells_why(stack: Stack) -> None:
     workflows = CommandLine(stack.workflows.url or "")
     await stack.create(

@@ -13,6 +13,7 @@ ANSWER = {
     "enabled": True,
     "trigger": {"type": "manual", "status": "idle"},
     "actions": [],
+    "left": 0,
     "executionId": "x",
     "id": "x",
     "status": "queued",

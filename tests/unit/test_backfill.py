@@ -1,6 +1,7 @@
 """Planning to run what has passed: which instants, under which names."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
@@ -10,16 +11,25 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.adapters.memory.ledger import MemoryLedger
+from shared.domain.backfill import Existing
 from shared.domain.execution import SkipReason, Status
+from shared.domain.fold import fold
 from shared.domain.identity import occurrence_id
 from shared.domain.instants import format_instant
+from shared.domain.occurrences import occurrence
+from shared.ports.bus import WorkflowFreed
+from shared.ports.executions import AddOutcome
 from shared.runtime.health import Health
+from shared.use_cases.admission import Wanted, admit
+from shared.use_cases.buffers import ServeBuffer, WorkflowRef
 from tests.support.builders import CATALOGUE, TENANT
+from tests.unit.desk import log
 from tests.unit.test_why_occurrence import HOURLY, Book, at
 from workflows_svc.app import create_app
-from workflows_svc.use_cases.backfill import PlanBackfill
+from workflows_svc.use_cases.backfill import PlanBackfill, RunBackfill
 
 Json = dict[str, Any]
+KEY = "default:hello"
 
 
 @pytest.fixture
@@ -31,7 +41,10 @@ async def book() -> Book:
 async def client(book: Book) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Health(), CollectorRegistry(), CATALOGUE, 10_000)
     plan = PlanBackfill(book.define, MemoryLedger(book.executions), book.clock)
-    app.state.services = SimpleNamespace(backfill=plan)
+    freed: list[WorkflowFreed] = []
+    run = RunBackfill(plan, book.executions, book.clock, book.timing, freed.append)
+    app.state.services = SimpleNamespace(plan_backfill=plan, backfill=run)
+    app.state.freed = freed
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as made:
         yield made
@@ -123,7 +136,7 @@ async def test_a_range_before_the_workflow_was_created_is_reckoned_back(
         ({"from": "2020-01-01T00:00:00Z"}, "/to"),
         ({"from": "yesterday"}, "/from"),
         ({"existing": "some"}, "/existing"),
-        ({"dryRun": False}, "/dryRun"),
+        ({"dryRun": "no"}, "/dryRun"),
         ({"limit": 3}, "/limit"),
     ],
 )
@@ -157,3 +170,86 @@ async def test_a_workflow_without_a_schedule_has_nothing_to_backfill(
     answer = await asked(client)
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert "no schedule" in answer.json()["detail"]
+
+
+async def test_a_backfill_waits_in_places_of_its_own_and_runs_in_order(
+    book: Book, client: httpx.AsyncClient
+) -> None:
+    await book.define_as(HOURLY)
+    await book.pass_time(6)
+    plan = await planned(client, dryRun=False)
+    assert (hours(plan), plan["dryRun"]) == (["01", "02", "03", "04"], False)
+    waiting = await book.executions.buffered(KEY, 10)
+    assert [e.scheduled_for for e in waiting] == [at(n) for n in (1, 2, 3, 4)]
+    assert {e.status for e in waiting} == {Status.BUFFERED}
+    assert all(e.wake_at for e in waiting)
+    serve = ServeBuffer(book.workflows, book.executions, book.clock, book.timing)
+    ran = []
+    for _ in range(4):
+        (on,) = (await serve(WorkflowRef(TENANT, "hello"))).promoted
+        ran.append(on.scheduled_for)
+        assert on.is_backfill
+        assert (await serve(WorkflowRef(TENANT, "hello"))).promoted == []
+        await book.cancel(TENANT, on.id)
+    assert ran == [at(n) for n in (1, 2, 3, 4)]
+
+
+async def test_a_backfill_keeps_nothing_of_the_schedule_from_running(
+    book: Book, client: httpx.AsyncClient
+) -> None:
+    await book.create(log("a"), trigger=HOURLY, overlap="buffer-one")
+    await book.pass_time(6)
+    await planned(client, dryRun=False)
+    due = await book.due()
+    for number, status in ((7, Status.QUEUED), (8, Status.BUFFERED)):
+        wanted = Wanted(occurrence(due, at(number), at(number), book.timing), due.policy)
+        (found,) = await admit(book.executions, [wanted])
+        assert (found.outcome, found.execution.status) == (AddOutcome.ADDED, status)
+    wanted = Wanted(occurrence(due, at(9), at(9), book.timing), due.policy)
+    assert [each.outcome for each in await admit(book.executions, [wanted])] == [AddOutcome.BUSY]
+
+
+async def test_a_backfill_that_is_asked_for_again_adds_nothing(
+    book: Book, client: httpx.AsyncClient
+) -> None:
+    await book.define_as(HOURLY)
+    await book.pass_time(6)
+    await planned(client, dryRun=False)
+    for existing in Existing:
+        again = await planned(client, dryRun=False, existing=existing.value)
+        assert (again["items"], again["left"]) == ([], 4)
+    assert len(await book.executions.buffered(KEY, 10)) == 4
+
+
+async def test_more_than_may_wait_is_refused(book: Book, client: httpx.AsyncClient) -> None:
+    await book.define_as({"type": "periodic", "interval": "1s"})
+    await book.pass_time(1)
+    first = {"from": "2026-01-01T00:00:01Z", "to": "2026-01-01T00:10:01Z"}
+    await planned(client, dryRun=False, **first)
+    more = {"from": "2026-01-01T00:10:01Z", "to": "2026-01-01T00:20:01Z"}
+    refused = await asked(client, dryRun=False, **more)
+    assert refused.status_code == HTTPStatus.CONFLICT
+    assert "room for 400 more" in refused.json()["detail"]
+
+
+async def test_what_cancels_what_runs_is_not_backfilled(
+    book: Book, client: httpx.AsyncClient
+) -> None:
+    await book.create(log("a"), trigger=HOURLY, overlap="cancel-running")
+    await book.pass_time(6)
+    refused = await asked(client, dryRun=False)
+    assert refused.status_code == HTTPStatus.CONFLICT
+    assert "cancel each other" in refused.json()["detail"]
+
+
+async def test_the_time_that_a_backfill_waits_does_not_count_against_its_timeout(
+    book: Book, client: httpx.AsyncClient
+) -> None:
+    await book.create(log("a"), trigger=HOURLY, timeout="10m")
+    await book.pass_time(6)
+    await planned(client, dryRun=False, to=format_instant(at(2)))
+    await book.pass_time(3)
+    serve = ServeBuffer(book.workflows, book.executions, book.clock, book.timing)
+    (on,) = (await serve(WorkflowRef(TENANT, "hello"))).promoted
+    assert on.deadline == book.clock.now() + timedelta(minutes=10)
+    assert fold(await book.stored(on.id)).deadline == on.deadline

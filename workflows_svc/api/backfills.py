@@ -1,4 +1,4 @@
-"""The route that plans to run instants that have passed."""
+"""The route that runs instants that have passed."""
 
 from http import HTTPStatus
 
@@ -18,18 +18,18 @@ router = APIRouter(prefix="/workflows/{workflow_id}", tags=["workflows"], respon
 @router.post(
     "/backfill",
     response_model_exclude_none=True,
-    responses=responses(*UNREADABLE, HTTPStatus.NOT_FOUND),
+    responses=responses(*UNREADABLE, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     openapi_extra=examples.backfill_body(),
-    summary="List what running the instants of a range would run",
+    summary="Run the instants of a range that has passed",
 )
 async def backfill(workflow_id: str, body: Body, wired: Wired) -> BackfillView:
-    """Go through the present timetable, from `from` on and before `to`; nothing is run.
+    """Go through the present timetable, from `from` on and before `to`.
 
     `existing` says what is run again of that for which something ran already: `none` of it,
-    what `failed`, or `all`. A range may have 1,000 instants.
+    what `failed`, or `all`. A range may have 1,000 instants. They wait for their turn, and
+    run in their order as the workflow has a slot free. With `dryRun` nothing is run.
     """
     asked = backfill_body(body)
-    plan = await wired.backfill(
-        DEFAULT_TENANT, workflow_id, asked.since, asked.until, asked.existing
-    )
-    return backfill_view(workflow_id, plan)
+    act = wired.plan_backfill if asked.dry_run else wired.backfill
+    plan = await act(DEFAULT_TENANT, workflow_id, asked.since, asked.until, asked.existing)
+    return backfill_view(workflow_id, plan, dry_run=asked.dry_run)

@@ -1,6 +1,6 @@
 """The bodies of the commands on executions."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
@@ -36,14 +36,14 @@ class PauseBody(BaseModel):
 
 
 class BackfillBody(BaseModel):
-    """Which instants to run after the fact. Only a dry run can be asked for."""
+    """Which instants to run after the fact; with `dryRun`, only to say so."""
 
     model_config = _MODEL
 
     since: Annotated[Instant, Field(alias="from")]
     until: Annotated[Instant, Field(alias="to")]
     existing: Existing = Existing.NONE
-    dry_run: Literal[True]
+    dry_run: Annotated[bool, Field(strict=True)] = False
 
 
 class RerunBody(BaseModel):

@@ -71,9 +71,9 @@ def backfill_body() -> dict[str, Any]:
             "from": {"type": "string", "format": "date-time"},
             "to": {"type": "string", "format": "date-time", "description": "Not included."},
             "existing": {"enum": [each.value for each in Existing], "default": "none"},
-            "dryRun": {"const": True},
+            "dryRun": {"type": "boolean", "default": False, "description": "Run nothing."},
         },
-        "required": ["from", "to", "dryRun"],
+        "required": ["from", "to"],
         "additionalProperties": False,
     }
     week = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-08T00:00:00Z", "dryRun": True}

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from shared.domain.errors import Unavailable
-from workflows_svc.use_cases.backfill import PlanBackfill
+from workflows_svc.use_cases.backfill import PlanBackfill, RunBackfill
 from workflows_svc.use_cases.cancel import CancelExecution
 from workflows_svc.use_cases.dead_letters import HandleDeadLetters
 from workflows_svc.use_cases.definitions import DefineWorkflows
@@ -35,7 +35,8 @@ class Services:
     queries: Queries
     preview: PreviewSchedules
     ledger: ReadLedger
-    backfill: PlanBackfill
+    plan_backfill: PlanBackfill
+    backfill: RunBackfill
     dead_letters: HandleDeadLetters
 
 

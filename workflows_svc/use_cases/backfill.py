@@ -1,14 +1,21 @@
-"""Planning to run the instants of a range that has passed."""
+"""Running the instants of a range that has passed, or saying what would be run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from shared.domain.backfill import BackfillPlan, Existing, instants_of, plan_backfill
-from shared.domain.errors import FieldProblem, InvalidInput
+from shared.domain import transitions
+from shared.domain.backfill import BackfillPlan, Existing, instants_of, plan_backfill, rerun
+from shared.domain.errors import Conflict, FieldProblem, InvalidInput, WorkflowDisabled
 from shared.domain.execution import Execution
 from shared.domain.ledger import OccurrenceOutcome, first_of
+from shared.domain.outcomes import Timing
+from shared.domain.overlap import Crowd
+from shared.domain.workflow import Workflow
+from shared.ports.bus import WorkflowFreed
 from shared.ports.clock import Clock
+from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.ledger import OccurrenceLedger, OccurrenceQuery
 from workflows_svc.use_cases.definitions import DefineWorkflows
 
@@ -18,7 +25,7 @@ _RAN: Final = frozenset(OccurrenceOutcome) - {OccurrenceOutcome.SKIPPED}
 
 @dataclass(frozen=True, slots=True)
 class PlanBackfill:
-    """The dry run behind `POST /workflows/{id}/backfill`."""
+    """The dry run of `POST /workflows/{id}/backfill`."""
 
     define: DefineWorkflows
     ledger: OccurrenceLedger
@@ -59,3 +66,58 @@ class PlanBackfill:
             found += page
             query = replace(query, after=(first_of(page[-1]), page[-1].id))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class RunBackfill:
+    """The command behind `POST /workflows/{id}/backfill`.
+
+    What is to be run waits in places of the workflow's buffer that the schedule does not
+    take, and goes on, the earliest instant first, as there is a slot free. Ids and places
+    are unique, so a request that is repeated after a crash adds what is lacking.
+    """
+
+    plan: PlanBackfill
+    executions: ExecutionRepository
+    clock: Clock
+    timing: Timing
+    announce: Callable[[WorkflowFreed], None]
+
+    async def __call__(
+        self,
+        tenant: str,
+        workflow_id: str,
+        since: datetime,
+        until: datetime,
+        existing: Existing,
+    ) -> BackfillPlan:
+        """Return what waits for its turn now. Raises what PlanBackfill does, and Conflict."""
+        plan = await self.plan(tenant, workflow_id, since, until, existing)
+        workflow = await self.plan.define.get(tenant, workflow_id)
+        if workflow.definition.overlap_policy.replaces:
+            raise Conflict(
+                f"Workflow '{workflow_id}' cancels what runs for what comes (overlap: "
+                "cancel-running), so the executions of a backfill would cancel each other."
+            )
+        if not workflow.takes_triggers:
+            raise WorkflowDisabled(workflow_id)
+        now = self.clock.now()
+        left = [rerun(workflow, run, now, self.timing) for run in plan.runs]
+        while left:
+            left = await self._add(workflow, left)
+        self.announce(WorkflowFreed(tenant, workflow_id))
+        return plan
+
+    async def _add(self, workflow: Workflow, wanted: list[Execution]) -> list[Execution]:
+        """Add them in places that are free; return those whose place somebody else took."""
+        crowds = await self.executions.crowds([workflow.key])
+        places = crowds.get(workflow.key, Crowd()).free_for_backfills
+        if len(places) < len(wanted):
+            raise Conflict(
+                f"Executions of earlier backfills of '{workflow.id}' are still waiting: there is "
+                f"room for {len(places)} more. Repeat the request later, or with a shorter range."
+            )
+        buffered = [transitions.buffer(e, p) for e, p in zip(wanted, places, strict=False)]
+        outcomes = await self.executions.add(buffered)
+        pairs = zip(wanted, outcomes, strict=True)
+        return [execution for execution, outcome in pairs if outcome is AddOutcome.BUSY]
