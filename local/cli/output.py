@@ -18,6 +18,7 @@ _STYLES: Final = {
     "running": "cyan",
     "busy": "cyan",
     "queued": "blue",
+    "buffered": "blue",
     "pending": "yellow",
     "waiting": "yellow",
     "skipped": "dim",

@@ -23,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from shared.adapters.mongo.documents import (
     ACTIVE_KEY_INDEX,
+    BUFFER_KEY_INDEX,
     DOCUMENTS,
     DeadLetterDocument,
     EventPublisherDocument,
@@ -165,12 +166,14 @@ class MongoConnection:
             raise
 
     async def _verify_guard(self) -> None:
-        index = (await self.executions.index_information()).get(ACTIVE_KEY_INDEX)
-        if not index or not index.get("unique"):
-            raise Misconfigured(
-                "The unique index on executions.activeKey is missing; without it a workflow could "
-                "run twice at once. Check that the database user may create indexes."
-            )
+        indexes = await self.executions.index_information()
+        for name, field in ((ACTIVE_KEY_INDEX, "activeKey"), (BUFFER_KEY_INDEX, "bufferKey")):
+            if not indexes.get(name, {}).get("unique"):
+                raise Misconfigured(
+                    f"The unique index on executions.{field} is missing; without it a workflow "
+                    "could run, or let wait, more than it may. Check that the database user may "
+                    "create indexes."
+                )
 
 
 @contextmanager
