@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shared.domain.execution import Execution
 from shared.domain.identity import workflow_key
 from shared.domain.overlap import Crowd, OverlapPolicy, Place, Slot, joined
 from shared.domain.transitions import buffer, take_slot
 from shared.ports.executions import AddOutcome, ExecutionRepository
+
+_ROUNDS: Final = 200
+"""So often others may be quicker, each time having got in themselves, before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ async def admit(executions: ExecutionRepository, wanted: Sequence[Wanted]) -> li
     plain = {n: w.execution for n, w in enumerate(wanted) if w.policy.is_plain}
     found |= await _add(executions, plain)
     left = [n for n in found if n not in plain]
-    while left:
+    for _ in range(_ROUNDS):
+        if not left:
+            break
         placed = await _placed(executions, {n: wanted[n] for n in left})
         added = await _add(executions, placed)
         found |= added

@@ -189,3 +189,12 @@ async def test_a_disabled_workflow_serves_its_buffer(desk: Desk) -> None:
     await desk.define.set_enabled(TENANT, "hello", enabled=False, if_match=None)
     await desk.run(first.id)
     assert await served(desk) == [second.id]
+
+
+async def test_a_full_buffer_refuses_also_while_its_turn_has_just_come(desk: Desk) -> None:
+    await desk.create(log("a"), overlap="buffer-one")
+    first, second = await trigger(desk), await trigger(desk)
+    await desk.run(first.id)
+    with pytest.raises(WorkflowBusy, match="its buffer is full with 1") as refused:
+        await trigger(desk)
+    assert refused.value.execution_id == second.id

@@ -58,10 +58,14 @@ class Pinned:
         return found
 
     async def holder(self, workflow: Workflow) -> Execution | None:
-        """Return an unfinished execution that holds a workflow, of several the first by slot."""
+        """Return an unfinished execution that holds a workflow, of several the first by slot.
+
+        If a slot is free, but has not been given to those that wait, it is the first of them.
+        """
         keys = slot_keys(workflow)
         held = await self.executions.active(keys)
-        return next((held[key] for key in keys if key in held), None)
+        waiting = await self.executions.buffered(workflow.key, 1) if not held else []
+        return next((held[key] for key in keys if key in held), None) or next(iter(waiting), None)
 
     async def queue(self, execution: Execution) -> Queue:
         """Return what a buffered execution waits behind."""
