@@ -22,7 +22,7 @@ from tests.unit.rooms import (
 
 SERVICES = ("workflows_svc", "scheduler_svc", "runner_svc")
 PROJECT = ("shared", *SERVICES, "local")
-USE_CASES = tuple(f"{service}/use_cases" for service in SERVICES)
+USE_CASES = tuple(f"{place}/use_cases" for place in ("shared", *SERVICES))
 DRIVERS = ("cel", "pymongo", "beanie", "bson", "gridfs", "motor", "aiokafka")
 WEB = ("fastapi", "starlette", "uvicorn", "httpx", "httpx_aiohttp", "aiohttp")
 EDGES = ("bootstrap", "app", "api", "worker", "actions", "ticker", "settings", "__main__")
