@@ -232,7 +232,10 @@ class WorkflowDefinition(BaseModel):
     ] = DEFAULT_CONCURRENCY
     timeout: Annotated[
         Timeout | None,
-        Field(description="How long an execution may take, from its creation to its end."),
+        Field(
+            description="How long an execution may take, from its creation, or from its turn if "
+            "it had to wait for that, to its end."
+        ),
     ] = None
     input_schema: Annotated[
         dict[str, JsonValue] | None,

@@ -1,13 +1,15 @@
 """Whatever happens in whatever order, every instant ends up with one outcome, as was promised.
 
 Time passes, schedulers die at any of their writes, a second one joins with a clock that
-is behind, the workflow is disabled, enabled and edited, and nobody is there for hours.
+is behind, the workflow is paused, resumed, disabled, enabled and edited, and nobody is
+there for hours.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Unavailable, WorkflowDisabled
 from shared.domain.execution import Execution, SkipReason, Status
 from shared.domain.jitter import delay_of
 from shared.domain.outcomes import Timing
@@ -38,6 +40,9 @@ from workflows_svc.use_cases.definitions import DefineWorkflows
 
 HELLO = Upcoming(TENANT, "hello", NOW)
 MINUTE = timedelta(minutes=1)
+REFUSALS = (Unavailable, WorkflowDisabled)
+"""What may come of it: a death at a write; and what is disabled is neither paused nor resumed."""
+
 PERIODIC: dict[str, Any] = {"type": "periodic", "interval": "10s"}
 CRON: dict[str, Any] = {"type": "cron", "schedule": "* * * * *"}
 TRIGGERS: list[dict[str, Any]] = [
@@ -140,7 +145,7 @@ class Life:
     async def together(self, *doings: Awaitable[object]) -> None:
         """Let several do something at once; any of them may die of a fault."""
         for result in await asyncio.gather(*doings, return_exceptions=True):
-            if isinstance(result, BaseException) and not isinstance(result, Unavailable):
+            if isinstance(result, BaseException) and not isinstance(result, REFUSALS):
                 raise result
         self.turn()
 
@@ -251,6 +256,17 @@ def _editing(trigger: int, faults: tuple[Faults, Faults], busy: bool) -> Step:
     return step
 
 
+def _pausing(resumes: bool, faults: tuple[Faults, Faults], busy: bool) -> Step:
+    async def step(life: Life) -> None:
+        own, other = faults
+        define = life.define(own)
+        doing = define.resume if resumes else partial(define.pause, reason="moving house")
+        looks = [life.scheduler(other)([HELLO])] if busy else []
+        await life.together(doing(TENANT, "hello"), *looks)
+
+    return step
+
+
 async def _finishing(life: Life) -> None:
     life.finish()
 
@@ -264,6 +280,7 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
         st.builds(_passing, st.integers(600, 10_800)),
         st.builds(_looking, LOOKS),
         st.builds(_switching, st.booleans(), BOTH, st.booleans()),
+        st.builds(_pausing, st.booleans(), BOTH, st.booleans()),
         st.builds(_editing, WHICH, BOTH, st.booleans()),
         st.just(_finishing),
     ),
