@@ -61,7 +61,7 @@ class FireDueWorkflows:
         """Fire those that are still due; return when each is to be looked at next."""
         keys = {workflow_key(item.tenant, item.workflow_id) for item in upcoming}
         found = await self.workflows.read_due(keys)
-        present = await self.halt(found, self.clock.now() + self.lead)
+        present = await self.halt(found, self.clock.now())
         now = self.clock.now()
         courses = [Course.of(due, now, self.lead) for due in present]
         following: list[Upcoming] = []

@@ -35,9 +35,10 @@ class Course:
         """Return the course of a workflow from its next instant on.
 
         That one is taken for reached if it is closer than `lead`, but never one behind it;
-        nor where it would wait, or have others cancelled, since their end may be near.
+        nor where it depends on how others end: where it would wait or have them cancelled,
+        or is not to fire after too many failures.
         """
-        ahead = timedelta() if due.policy.buffers else lead
+        ahead = timedelta() if due.policy.buffers or due.pause_on_failure else lead
         reached = max(now, min(due.next_run_at, now + ahead))
         return cls(due, due.timetable, due.next_run_at, reached)
 

@@ -62,7 +62,9 @@ POLLS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
 async def _plans(storage: Storage) -> dict[str, Plan]:
     found = {}
     for name, poll in POLLS.items():
-        (found[name],) = await storage.plans(poll)
+        # One of them asks twice, side by side, of two indexes that are alike.
+        plans = sorted(await storage.plans(poll), key=lambda plan: plan.keys)
+        found |= {f"{name}, {number}": plan for number, plan in enumerate(plans, start=1)}
     return found
 
 
@@ -78,8 +80,8 @@ async def test_ten_thousand_delays_add_nothing_to_a_poll(storage: Storage) -> No
         assert plan.keys <= before[name].keys + 1, name
         assert (plan.documents, plan.returned) == (before[name].documents, before[name].returned)
     assert all("COLLSCAN" not in plan.stages for plan in after.values())
-    assert after["all shards"].returned == DUE
-    assert after["all shards"].keys <= DUE + 1
+    assert after["all shards, 1"].returned == DUE
+    assert after["all shards, 1"].keys <= DUE + 1
 
 
 async def test_a_delay_that_ends_is_found_among_those_that_do_not(storage: Storage) -> None:

@@ -1,6 +1,7 @@
 """Occurrences that are made ready before their instant, so that many can begin at it."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,22 @@ async def test_an_interval_shorter_than_the_lead_fires_at_each_of_its_instants(
     instants = [instant for instant, _ in made(house)]
     assert instants == list(range(1, 9))
     assert all(at <= instant for instant, at in made(house))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"overlap": "buffer-one"}, {"overlap": "cancel-running"}, {"pauseOnFailure": 2}],
+    ids=str,
+)
+async def test_what_depends_on_how_others_end_is_decided_at_the_instant(
+    house: House, members: dict[str, Any]
+) -> None:
+    await house.workflows.add(workflow("hello", interval="7s", **members))
+    async with ticking(house.ticker(lead=LEAD)):
+        await house.wait(6.9)
+        assert house.occurrences() == []
+        await house.wait(0.1)
+    assert made(house) == [(7, 7)]
 
 
 async def test_firing_ahead_is_never_counted_as_less_than_on_time(house: House) -> None:
