@@ -104,9 +104,7 @@ class RunExecution:
             given_up = self._given_up(holding.execution, plan)
             if await self._record(holding, given_up) is not RecordOutcome.APPLIED or plan is None:
                 return
-        instant = holding.execution.scheduled_for
-        if instant is not None and instant > self.clock.now():
-            await self.clock.sleep_until(instant)
+        among_many = await self._waits_for_instant(holding.execution)
         journey = Journey(holding.execution)
         while holding.execution.status is Status.RUNNING:
             calls = await self._decide(holding, plan, flights, journey)
@@ -118,10 +116,22 @@ class RunExecution:
                 journey.landed = [
                     await self.make_call(plan, journey.state, calls[0], journey.items)
                 ]
+                if among_many:
+                    # Others begin at the same instant: they do, before this one goes on.
+                    among_many = False
+                    await asyncio.sleep(0)
                 continue
             for call in calls:
                 flights.start(call.key, self.make_call(plan, journey.state, call, journey.items))
             journey.landed = await flights.landed(until)
+
+    async def _waits_for_instant(self, execution: Execution) -> bool:
+        """Wait for the instant of an execution that was claimed ahead of it; False for others."""
+        instant = execution.scheduled_for
+        if instant is None or instant <= self.clock.now():
+            return False
+        await self.clock.sleep_until(instant)
+        return True
 
     async def _decide(
         self, holding: Holding, plan: Plan, flights: Flights, journey: "Journey"

@@ -60,7 +60,7 @@ POLLS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
 
 
 async def _plans(storage: Storage) -> dict[str, Plan]:
-    found = {}
+    found: dict[str, Plan] = {}
     for name, poll in POLLS.items():
         # One of them asks twice, side by side, of two indexes that are alike.
         plans = sorted(await storage.plans(poll), key=lambda plan: plan.keys)
