@@ -211,9 +211,13 @@ async def test_an_action_that_is_cancelled_leaves_nothing_and_blocks_nothing(
         await session.start_transaction()
         await database.things.update_one({"_id": 1}, {"$inc": {"n": 100}}, session=session)
         change = do("key", "update", filter={"_id": 1}, update={"$inc": {"n": 1}})
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await change
+        task = asyncio.ensure_future(change)
+        await asyncio.wait({task}, timeout=0.5)
+        # One that comes just as the driver aborts and tries again may get lost in it.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)
+        assert task.cancelled()
         await session.abort_transaction()
     assert await database[RESULTS_COLLECTION].count_documents({}) == 0
     await do("key", "update", filter={"_id": 1}, update={"$inc": {"n": 1}}, timeout="20s")
