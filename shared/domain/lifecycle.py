@@ -71,6 +71,10 @@ _MILESTONES: Final[Mapping[EventType, Milestone]] = {
 }
 
 
+_FIRST_CLAIM: Final = 2
+"""The number of the first claim of what was queued by its schedule."""
+
+
 class LifecycleEvent(NamedTuple):
     """One milestone of one execution. Of `execution` only what it was born with counts.
 
@@ -120,8 +124,12 @@ def lifecycle_events(
 
 
 def started(claimed: Execution, now: datetime) -> LifecycleEvent | None:
-    """Return the event of an execution that was claimed at `now`, if nobody had claimed it yet."""
-    if claimed.started_at != now:
+    """Return the event of an execution that was claimed at `now`, if nobody had claimed it yet.
+
+    What is claimed ahead of its instant starts at that; then the number of the event tells.
+    """
+    is_ahead = claimed.scheduled_for is not None and claimed.scheduled_for > now
+    if claimed.seq != _FIRST_CLAIM if is_ahead else claimed.started_at != now:
         return None
     return LifecycleEvent(Milestone.STARTED, claimed, claimed.seq, now)
 

@@ -198,3 +198,14 @@ def test_the_type_carries_milestone_and_version(milestone: Milestone) -> None:
         "seq": 1,
         "at": "2026-01-01T00:00:00.000Z",
     }
+
+
+def test_a_claim_ahead_of_the_instant_is_the_start_and_a_second_one_is_not() -> None:
+    waiting = queued(scheduled_for=NOW + 2 * SECOND)
+    won = transitions.claim(waiting, lease(), NOW)
+    first = started(won, NOW)
+    assert first is not None
+    assert (first.milestone, first.seq, first.at) == (Milestone.STARTED, 2, NOW)
+    assert first in list(lifecycle_of(won, NOW))
+    again = transitions.claim(transitions.release(won, NOW), lease("t2"), NOW + SECOND)
+    assert started(again, NOW + SECOND) is None
