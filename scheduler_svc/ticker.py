@@ -65,7 +65,7 @@ class Ticker:
     _next_poll: datetime | None = field(default=None, init=False)
     _paused_until: datetime | None = field(default=None, init=False)
     _more: bool = field(default=False, init=False)
-    _poll_wanted: bool = field(default=True, init=False)
+    _poll_wanted: bool = field(default=False, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -193,12 +193,10 @@ class Ticker:
     async def _wait(self, stopping: "asyncio.Future[Any]") -> None:
         """Sleep until the next item or poll is due, or something is heard."""
         self._changed.clear()
-        if self._poll_wanted and self._paused_until is None:
+        if self._paused_until is None and (self._poll_wanted or self._freed):
             return
         instants = (self._upcoming.next_instant, self._wakes.next_instant, self._next_poll)
         until = self._paused_until or min(instant for instant in instants if instant)
-        if self._freed and self._paused_until is None:
-            return
         waits: set[asyncio.Future[Any]] = {
             asyncio.ensure_future(self.clock.sleep_until(until)),
             asyncio.ensure_future(self._changed.wait()),

@@ -8,18 +8,19 @@ from typing import Final
 from shared.contracts.schedules import WarningView, warning_view
 from shared.contracts.simulation import MinuteLoad, SimulatedOccurrence, SimulatedWorkflow
 from shared.domain.execution import Execution
+from shared.domain.ledger import OccurrenceOutcome, first_of
 from shared.domain.schedule_warnings import schedule_warnings
 from shared.domain.workflow import Workflow
 
 MOST_LISTED: Final = 10_000
-FIRED: Final = "fired"
+FIRED: Final = OccurrenceOutcome.FIRED.value
 
 
 def occurrences(executions: Sequence[Execution]) -> list[SimulatedOccurrence]:
     """Return what became of each instant, in their order."""
     found = [
         SimulatedOccurrence(
-            at=execution.scheduled_for or execution.created_at,
+            at=first_of(execution),
             workflow_id=execution.workflow_id,
             outcome=execution.skip.reason.value if execution.skip else FIRED,
             count=execution.skip.count if execution.skip else 1,

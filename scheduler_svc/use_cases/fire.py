@@ -14,6 +14,7 @@ from shared.domain.course import Course
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Skip, Status
 from shared.domain.identity import workflow_key
+from shared.domain.ledger import first_of
 from shared.domain.occurrences import occurrence, overlapped, skipped_occurrence
 from shared.domain.outcomes import Timing
 from shared.domain.schedule import Fire, Lapse
@@ -154,7 +155,7 @@ class FireDueWorkflows:
         waiting, others = [], []
         for one in busy:
             holder = holders.get(one.course.due.key)
-            if one.course.waits(_instant(one.record), holder, now):
+            if one.course.waits(first_of(one.record), holder, now):
                 waiting.append(replace(one.course, waiting=True))
             else:
                 others.append(one)
@@ -176,11 +177,11 @@ class FireDueWorkflows:
         """
         doubtful = [one.record for one in taken if one.outcome is not AddOutcome.ADDED]
         if not doubtful:
-            return [one.course.past(_instant(one.record), one.record) for one in taken]
+            return [one.course.past(first_of(one.record), one.record) for one in taken]
         there = await asyncio.gather(*(self.executions.get(r.tenant, r.id) for r in doubtful))
         found = {record.id: stored for record, stored in zip(doubtful, there, strict=True)}
         return [
-            one.course.past(_instant(one.record), found.get(one.record.id, one.record))
+            one.course.past(first_of(one.record), found.get(one.record.id, one.record))
             for one in taken
         ]
 
@@ -235,7 +236,3 @@ def _added(taken: Sequence[Taken]) -> list[Execution]:
 def _skip(lapse: Lapse) -> Skip:
     missed = lapse.missed
     return Skip(lapse.reason, missed.first, missed.last, missed.count)
-
-
-def _instant(record: Execution) -> datetime:
-    return record.scheduled_for or record.created_at

@@ -20,6 +20,7 @@ from shared.domain.execution import (
     Status,
 )
 from shared.domain.identity import place_key, slot_key, workflow_key
+from shared.domain.ledger import first_of
 
 Changes = dict[str, Any]
 STATE: Final = (
@@ -84,7 +85,7 @@ def _promoted(execution: Execution, event: HistoryEvent) -> Changes:
 
 def _skipped(execution: Execution, event: HistoryEvent) -> Changes:
     """It had to wait, and does not run after all; nothing of it was begun."""
-    instant = execution.scheduled_for or execution.created_at
+    instant = first_of(execution)
     return {
         "buffer_key": None,
         "skip": Skip(SkipReason(event.reason or ""), instant, instant, 1),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from shared.domain.durations import MILLISECOND
 from shared.domain.identity import workflow_key
 from shared.domain.instants import LAST
-from shared.domain.timetable import Timetable
+from shared.domain.timetable import Timetable, timetable_of
 from shared.domain.triggers import CronTrigger, ForeignTrigger, PeriodicTrigger, Trigger
 
 
@@ -52,3 +52,26 @@ class Delayed:
 
     def _delayed(self, at: datetime | None) -> datetime | None:
         return None if at is None or at > LAST - self.by else at + self.by
+
+
+def delayed(timetable: Timetable | None, by: timedelta) -> Timetable | None:
+    """Return a timetable that is so much later, if there is one and it is."""
+    return Delayed(timetable, by) if timetable and by else timetable
+
+
+def timetable_from(
+    trigger: Trigger | ForeignTrigger,
+    tenant: str,
+    workflow_id: str,
+    trigger_id: str,
+    instant: datetime,
+) -> Timetable | None:
+    """Return when a trigger fires of which one instant is known; plain intervals count from that.
+
+    None is one that never fires by itself, or that cannot be read here.
+    """
+    if isinstance(trigger, ForeignTrigger):
+        return None
+    delay = delay_of(trigger, tenant, workflow_id, trigger_id)
+    step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
+    return delayed(timetable_of(trigger, instant - delay - step), delay)

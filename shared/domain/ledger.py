@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.execution import Execution
+from shared.domain.execution import Execution, Status
 
 
 class OccurrenceOutcome(StrEnum):
@@ -18,7 +18,7 @@ def outcome_of(record: Execution) -> OccurrenceOutcome:
     """Return what a record says of the occurrence, or the range of them, that it stands for."""
     if record.skip is not None:
         return OccurrenceOutcome.SKIPPED
-    if record.status.value == OccurrenceOutcome.BUFFERED.value:
+    if record.status is Status.BUFFERED:
         return OccurrenceOutcome.BUFFERED
     return OccurrenceOutcome.FIRED
 

@@ -10,21 +10,17 @@ from shared.domain.cron_times import LocalTimes
 from shared.domain.cron_timetable import CronTimetable
 from shared.domain.durations import MILLISECOND
 from shared.domain.instants import parse_instant
-from shared.domain.jitter import Delayed, delay_of
+from shared.domain.jitter import timetable_from
 from shared.domain.local_time import SECOND, ClockShift, clock_shifts, instant_at, local_at, offsets
-from shared.domain.timetable import Timetable, timetable_of
+from shared.domain.timetable import Timetable
 from shared.domain.trigger_ids import AnyTrigger
-from shared.domain.triggers import CronTrigger, ForeignTrigger, OnFold, PeriodicTrigger
+from shared.domain.triggers import CronTrigger, OnFold, PeriodicTrigger
 from shared.domain.workflow import Workflow
 from shared.domain.zones import zone
 
 _LOCAL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 _FAR: Final = timedelta(days=3000)
 """As far back is looked for an instant: the longest that 29 February stays away is 8 years."""
-
-
-TriggerName = tuple[str, str, str]
-"""Tenant, workflow id and trigger id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +82,12 @@ def whole_timetables(workflow: Workflow) -> dict[str, Timetable]:
 def timetables_since(workflow: Workflow, since: datetime) -> dict[str, Timetable]:
     """Return the present timetables of a workflow as if it had been created at `since`."""
     found = {
-        name: timetable_with(_name(workflow, name), trigger, _origin(workflow, name, since))
+        name: timetable_from(
+            trigger, workflow.tenant, workflow.id, name, _origin(workflow, name, since)
+        )
         for name, trigger in workflow.definition.all_triggers.items()
     }
     return {name: timetable for name, timetable in found.items() if timetable is not None}
-
-
-def timetable_with(name: TriggerName, trigger: AnyTrigger, instant: datetime) -> Timetable | None:
-    """Return the timetable of a trigger that fired, or was to fire, at an instant."""
-    if isinstance(trigger, ForeignTrigger):
-        return None
-    delay = delay_of(trigger, *name)
-    step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
-    timetable = timetable_of(trigger, instant - delay - step)
-    return Delayed(timetable, delay) if timetable and delay else timetable
-
-
-def _name(workflow: Workflow, trigger_id: str) -> TriggerName:
-    return workflow.tenant, workflow.id, trigger_id
 
 
 def _origin(workflow: Workflow, name: str, since: datetime) -> datetime:

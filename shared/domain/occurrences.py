@@ -5,6 +5,7 @@ from datetime import datetime
 from shared.domain import transitions
 from shared.domain.execution import Execution, Skip, SkipReason, Status
 from shared.domain.identity import occurrence_id
+from shared.domain.ledger import first_of, last_of
 from shared.domain.outcomes import Timing
 from shared.domain.workflow import DueWorkflow
 
@@ -29,7 +30,7 @@ def occurrence(due: DueWorkflow, fire_at: datetime, now: datetime, timing: Timin
 
 def overlapped(execution: Execution, timing: Timing) -> Execution:
     """Return what is recorded of an occurrence that met an unfinished execution."""
-    instant = execution.scheduled_for or execution.created_at
+    instant = first_of(execution)
     reason = Skip(SkipReason.OVERLAP, instant, instant, 1)
     tzdata = execution.history[0].tzdata
     unborn = execution.evolve(history=())
@@ -38,7 +39,7 @@ def overlapped(execution: Execution, timing: Timing) -> Execution:
 
 def recorded_until(there: Execution | None, instant: datetime) -> datetime:
     """Return the last instant that the record of `instant` stands for."""
-    return there.skip.last if there and there.skip else instant
+    return last_of(there) if there and there.skip else instant
 
 
 def skipped_occurrence(due: DueWorkflow, reason: Skip, now: datetime, timing: Timing) -> Execution:

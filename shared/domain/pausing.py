@@ -4,14 +4,22 @@ A paused workflow keeps its place in the schedule. It is stored as one that is n
 enabled, so whoever knows of no pauses leaves it alone too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.execution import Execution, Status
 from shared.domain.pause import Pause
-from shared.domain.schedule import Catching, Lapse, next_step, resume_plan
-from shared.domain.workflow import DueWorkflow, Unserved, Workflow, disable, due_workflows
+from shared.domain.schedule import Catching, Lapse, next_step
+from shared.domain.workflow import (
+    DueWorkflow,
+    Unserved,
+    Workflow,
+    disable,
+    due_workflows,
+    known,
+    without_passed,
+)
 
 
 def pause(workflow: Workflow, why: Pause) -> Workflow:
@@ -29,7 +37,7 @@ def resume(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]
     for due in due_workflows(workflow):
         places[due.trigger_id] = _behind_lapses(due, now, lapsed)
     resumed = replace(workflow, enabled=True, paused=None, resumed_at=now, updated_at=now)
-    return replace(resumed, next_runs=_known(places)), lapsed
+    return replace(resumed, next_runs=known(places)), lapsed
 
 
 def _behind_lapses(due: DueWorkflow, now: datetime, lapsed: list[Unserved]) -> datetime | None:
@@ -46,17 +54,8 @@ def _behind_lapses(due: DueWorkflow, now: datetime, lapsed: list[Unserved]) -> d
 
 def give_up(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]:
     """Return a paused workflow switched off for good, and the instants that passed until now."""
-    places: dict[str, datetime | None] = {**workflow.next_runs}
-    lapsed: list[Unserved] = []
-    for due in due_workflows(workflow):
-        if plan := resume_plan(due.timetable, due.next_run_at, now):
-            missed, places[due.trigger_id] = plan
-            lapsed.append((due, missed))
-    return disable(replace(workflow, next_runs=_known(places)), now), lapsed
-
-
-def _known(places: Mapping[str, datetime | None]) -> dict[str, datetime]:
-    return {name: at for name, at in places.items() if at is not None}
+    behind, unserved = without_passed(workflow, now)
+    return disable(behind, now), unserved
 
 
 def failing(limit: int, ended: Sequence[Execution]) -> str | None:

@@ -64,9 +64,9 @@ def _recorded(question: Question, record: Execution) -> str:
 
 
 def _fired(record: Execution) -> str:
-    what = "It fired" if record.id.endswith(":0") else "A backfill ran it"
+    what = "A backfill ran it" if record.is_backfill else "It fired"
     late = record.lateness
-    if late is None or not record.id.endswith(":0"):
+    if late is None or record.is_backfill:
         when = ""
     else:
         when = f" {format_duration(late)} late" if late else " on time"

@@ -10,7 +10,7 @@ from operator import itemgetter
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
 from shared.domain.identity import shard_of, slot_key, workflow_key
-from shared.domain.jitter import Delayed, delay_of
+from shared.domain.jitter import delay_of, delayed, timetable_from
 from shared.domain.overlap import PLAIN, OverlapPolicy
 from shared.domain.pause import Pause
 from shared.domain.plan import initial_retries
@@ -20,7 +20,6 @@ from shared.domain.trigger_ids import AnyTrigger, unchanged
 from shared.domain.triggers import (
     CronTrigger,
     ForeignTrigger,
-    PeriodicTrigger,
     Trigger,
     max_runs_of,
 )
@@ -122,13 +121,12 @@ class DueWorkflow:
 
         Raises ValueError for a trigger that never fires by itself.
         """
-        trigger = self.trigger
-        step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
-        delay = delay_of(trigger, self.tenant, self.workflow_id, self.trigger_id)
-        timetable = timetable_of(trigger, self.next_run_at - delay - step)
+        timetable = timetable_from(
+            self.trigger, self.tenant, self.workflow_id, self.trigger_id, self.next_run_at
+        )
         if timetable is None:
             raise ValueError(f"a trigger of type '{self.trigger.type}' is never due")
-        return Delayed(timetable, delay) if delay else timetable
+        return timetable
 
 
 Unserved = tuple[DueWorkflow, Missed]
@@ -163,11 +161,9 @@ def first_run_at(
     tenant: str, workflow_id: str, trigger_id: str, trigger: AnyTrigger, now: datetime
 ) -> datetime | None:
     """Return when a trigger created at `now` is due first, or None if it never is."""
-    timetable = None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, now)
-    if timetable is None:
-        return None
-    delay = delay_of(trigger, tenant, workflow_id, trigger_id)
-    return Delayed(timetable, delay).next_after(now)
+    plain = None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, now)
+    timetable = delayed(plain, delay_of(trigger, tenant, workflow_id, trigger_id))
+    return timetable.next_after(now) if timetable else None
 
 
 def instants_after(
@@ -229,14 +225,14 @@ def _next_runs(
     places: Mapping[str, datetime | None] | None = None,
 ) -> dict[str, datetime]:
     """Return the next instants: where triggers have a place, that, else their first."""
-    known = places or {}
+    kept = places or {}
     found = {
-        name: known[name]
-        if name in known
+        name: kept[name]
+        if name in kept
         else first_run_at(tenant, definition.workflow_id, name, trigger, now)
         for name, trigger in definition.all_triggers.items()
     }
-    return {name: at for name, at in found.items() if at is not None}
+    return known(found)
 
 
 def disable(workflow: Workflow, now: datetime) -> Workflow:
@@ -246,15 +242,33 @@ def disable(workflow: Workflow, now: datetime) -> Workflow:
 
 def enable(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]:
     """Return the workflow switched on, and the instants that passed while it was off."""
-    runs: dict[str, datetime | None] = {**workflow.next_runs}
+    behind, unserved = without_passed(workflow, now)
+    return replace(behind, enabled=True, paused=None, resumed_at=now, updated_at=now), unserved
+
+
+def without_passed(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]:
+    """Return the workflow with its place in the schedule behind `now`, and what passed."""
+    places: dict[str, datetime | None] = {**workflow.next_runs}
     unserved: list[Unserved] = []
     for due in due_workflows(workflow):
         if plan := resume_plan(due.timetable, due.next_run_at, now):
-            missed, runs[due.trigger_id] = plan
+            missed, places[due.trigger_id] = plan
             unserved.append((due, missed))
-    next_runs = {name: at for name, at in runs.items() if at is not None}
-    enabled = replace(workflow, enabled=True, paused=None, resumed_at=now)
-    return replace(enabled, next_runs=next_runs, updated_at=now), unserved
+    return replace(workflow, next_runs=known(places)), unserved
+
+
+def move_behind(workflow: Workflow, due: DueWorkflow, until: datetime) -> Workflow:
+    """Return the workflow with the place of a trigger behind an instant that is on record."""
+    place = workflow.next_runs.get(due.trigger_id)
+    if place is None or place > until:
+        return workflow
+    following = due.timetable.next_after(until)
+    return replace(workflow, next_runs=known({**workflow.next_runs, due.trigger_id: following}))
+
+
+def known(places: Mapping[str, datetime | None]) -> dict[str, datetime]:
+    """Return the next instants of those triggers that have one."""
+    return {name: at for name, at in places.items() if at is not None}
 
 
 def count_fires(workflow: Workflow, trigger_id: str, fires: int) -> Workflow:

@@ -141,6 +141,25 @@ async def test_a_crash_while_resuming_loses_and_doubles_no_record(
     ]
 
 
+@pytest.mark.parametrize("window", [{}, {"catchUpWindow": "25s"}])
+async def test_what_a_crash_while_switching_off_left_on_record_never_fires(
+    window: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(*_: object) -> bool:
+        raise Unavailable("MongoDB", "crash")
+
+    desk = Ledger()
+    await desk.create(log("a"), trigger={**EVERY_TEN, **window})
+    await desk.pause()
+    await desk.pass_time(95)
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.workflows, "save", crash)
+        with pytest.raises(Unavailable):
+            await desk.switch(enabled=False)
+    assert (await desk.resume()).next_run_at == after(100)
+    assert [(s.first, s.last, s.count) for s in desk.skips()] == [(after(10), after(90), 9)]
+
+
 async def test_what_fired_as_it_was_paused_is_not_recorded_again(desk: Ledger) -> None:
     (before,) = due_workflows(await desk.workflow())
     await desk.pause()

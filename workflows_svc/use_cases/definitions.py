@@ -1,7 +1,7 @@
 """Creating, changing and removing workflows."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -34,7 +34,7 @@ from shared.ports.executions import ExecutionRepository
 from shared.ports.expressions import ExpressionLanguage
 from shared.ports.inputs import InputValidator
 from shared.ports.workflows import WorkflowRepository
-from workflows_svc.use_cases.skipping import RecordSkipped
+from workflows_svc.use_cases.skipping import Recorded, RecordSkipped
 
 _ATTEMPTS: Final = 20
 
@@ -220,10 +220,18 @@ class DefineWorkflows:
         why: SkipReason,
         now: datetime,
     ) -> Workflow:
-        """Record what nothing ran for; return the workflow with the fires that this brings up."""
-        for due, missed in unserved:
-            fires = await self._record(current, due, missed, why, now)
-            changed = workflows.count_fires(changed, due.trigger_id, fires)
+        """Record what nothing ran for; return the workflow behind the records that there are.
+
+        Those may reach further than what passed, and there may be fires to count among them.
+        """
+        reached: dict[str, datetime] = {}
+        for each, missed in unserved:
+            name = each.trigger_id
+            due = replace(each, runs=changed.runs.get(name, 0))
+            found = await self._record(current, due, missed, why, now, reached.get(name))
+            reached[name] = found.until
+            changed = workflows.move_behind(changed, due, found.until)
+            changed = workflows.count_fires(changed, name, found.fires)
         return changed
 
     async def _record_superseded(
@@ -234,14 +242,20 @@ class DefineWorkflows:
             await self._record(current, due, missed, _why_superseded(current), now)
 
     async def _record(
-        self, current: Workflow, due: DueWorkflow, missed: Missed, why: SkipReason, now: datetime
-    ) -> int:
+        self,
+        current: Workflow,
+        due: DueWorkflow,
+        missed: Missed,
+        why: SkipReason,
+        now: datetime,
+        behind: datetime | None = None,
+    ) -> Recorded:
         paused = current.paused if why is SkipReason.PAUSED else None
         skip = Skip(why, missed.first, missed.last, missed.count, paused)
-        fires, recorded = await RecordSkipped(self.executions, self.timing)(due, skip, now)
-        if recorded:
-            self.count_skipped(recorded)
-        return fires
+        found = await RecordSkipped(self.executions, self.timing)(due, skip, now, behind)
+        if found.skip:
+            self.count_skipped(found.skip)
+        return found
 
     def _announce(self, workflow: Workflow) -> None:
         if workflow.enabled and workflow.next_run_at is not None:

@@ -7,8 +7,9 @@ from typing import Final
 from shared.domain.durations import MILLISECOND
 from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.execution import Execution, SkipReason, Status
+from shared.domain.jitter import timetable_from
 from shared.domain.ledger import first_of, last_of
-from shared.domain.moments import clock_of, has, read_moment, timetable_with
+from shared.domain.moments import clock_of, has, read_moment
 from shared.domain.outcomes import Timing
 from shared.domain.why_occurrence import Account, Question, why_occurrence
 from shared.ports.clock import Clock
@@ -82,8 +83,9 @@ class ReadLedger:
         trigger = definition.all_triggers.get(record.trigger_id) if definition else None
         if trigger is None:
             return False
-        name = record.tenant, record.workflow_id, record.trigger_id
-        timetable = timetable_with(name, trigger, first_of(record))
+        timetable = timetable_from(
+            trigger, record.tenant, record.workflow_id, record.trigger_id, first_of(record)
+        )
         return timetable is not None and has(timetable, instant)
 
     async def _holder(self, record: Execution) -> Execution | None:

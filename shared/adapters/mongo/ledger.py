@@ -20,6 +20,10 @@ _SUMMARY: Final = {"history": 0, "actions": 0, "input": 0}
 _AFTER: Final = ";"
 """The character after the colon: `key:…` are the strings from `key:` to `key;`."""
 
+_UNFIRED: Final = {
+    OccurrenceOutcome.SKIPPED: Status.SKIPPED.value,
+    OccurrenceOutcome.BUFFERED: Status.BUFFERED.value,
+}
 _ENDED: Final = [Status.COMPLETED.value, Status.FAILED.value, Status.CANCELLED.value]
 
 
@@ -96,7 +100,6 @@ def _with(query: OccurrenceQuery) -> dict[str, Any]:
     others = frozenset(OccurrenceOutcome) - frozenset(query.outcomes)
     if not others:
         return {}
-    unfired = {OccurrenceOutcome.SKIPPED: "skipped", OccurrenceOutcome.BUFFERED: "buffered"}
     if OccurrenceOutcome.FIRED in query.outcomes:
-        return {"status": {"$nin": [unfired[other] for other in others]}}
-    return {"status": {"$in": [unfired[outcome] for outcome in query.outcomes]}}
+        return {"status": {"$nin": [_UNFIRED[other] for other in others]}}
+    return {"status": {"$in": [_UNFIRED[outcome] for outcome in query.outcomes]}}

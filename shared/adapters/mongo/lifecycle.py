@@ -105,7 +105,6 @@ class MongoArchive:
                 wanted = {**beyond, "history.at": {"$gte": since}}
                 found = await self._executions.find(wanted, _TOLD).to_list()
                 found = await self._chunks.whole(found)
-                found = await self._chunks.whole(found)
             yield [to_execution(raw) for raw in found]
 
 
