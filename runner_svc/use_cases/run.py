@@ -20,7 +20,7 @@ from shared.domain.errors import Unavailable
 from shared.domain.execution import UNFINISHED, ErrorCategory, Execution, Failure, Status
 from shared.domain.landing import after_call
 from shared.domain.outcomes import Attempt, Call, Failed, Succeeded, Timing
-from shared.domain.plan import Plan
+from shared.domain.plan import Plan, is_waited_for
 from shared.ports.bus import ExecutionRequest, ExecutionWakes, WorkflowFreed
 from shared.ports.clock import Clock
 from shared.ports.executions import Change, RecordOutcome
@@ -81,8 +81,7 @@ class RunExecution:
     async def __call__(self, holding: Holding, plan: Plan | None) -> None:
         """Run what is held. Aborting the task ends it; what was recorded stays."""
         flights = Flights(self.clock)
-        backfill = holding.execution.is_backfill
-        holding.waited_for = plan is None or plan.buffers or backfill
+        holding.waited_for = is_waited_for(plan, holding.execution)
         try:
             await self._run(holding, plan, flights)
         except asyncio.CancelledError:

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property
 
 from shared.domain.definition import ActionDefinition, RunIf, WorkflowDefinition
+from shared.domain.execution import Execution
 from shared.domain.graph import chain, in_order, upstream
 from shared.domain.outcomes import action_of
 from shared.domain.retry import RetryPolicy
@@ -54,6 +55,14 @@ class Plan:
     def retry_policy(self, action: ActionDefinition) -> RetryPolicy:
         """Return the policy that governs an action."""
         return self.definition.retry_policy(action)
+
+
+def is_waited_for(plan: Plan | None, execution: Execution) -> bool:
+    """Tell whether another may wait for the end of an execution that holds its workflow.
+
+    What a backfill added waits for its turn under every policy. Without a plan it is not known.
+    """
+    return plan is None or plan.buffers or execution.is_backfill
 
 
 def initial_retries(definition: WorkflowDefinition) -> int:

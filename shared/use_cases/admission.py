@@ -35,6 +35,11 @@ class Admitted:
     outcome: AddOutcome
 
 
+async def crowd_of(executions: ExecutionRepository, key: str) -> Crowd:
+    """Return who holds and who waits for a workflow, by its key. Raises Unavailable."""
+    return (await executions.crowds([key])).get(key, Crowd())
+
+
 async def admit(executions: ExecutionRepository, wanted: Sequence[Wanted]) -> list[Admitted]:
     """Add each in a free slot or place; results come in the order given. Raises Unavailable.
 

@@ -8,11 +8,12 @@ from shared.domain.execution import UNFINISHED, Execution, Status
 from shared.domain.identity import slot_key, workflow_key
 from shared.domain.outcomes import Timing
 from shared.domain.overlap import MAX_BUFFERED, Crowd, OverlapPolicy
-from shared.domain.plan import Plan
 from shared.ports.bus import ExecutionCancelled
 from shared.ports.clock import Clock
 from shared.ports.executions import Change, ExecutionRepository, RecordOutcome
-from shared.ports.workflows import VersionRef, WorkflowRepository
+from shared.ports.workflows import WorkflowRepository
+from shared.use_cases.admission import crowd_of
+from shared.use_cases.plans import plan_of
 
 _ROUNDS: Final = 20
 """So often others may be quicker, each time having done some of the work, before it is left."""
@@ -65,7 +66,7 @@ class ServeBuffer:
             return served
         policy = workflow.definition.overlap_policy
         for _ in range(_ROUNDS):
-            crowd = (await self.executions.crowds([ref.key])).get(ref.key, Crowd())
+            crowd = await crowd_of(self.executions, ref.key)
             if not crowd.places or not await self._round(ref.key, policy, crowd, served):
                 break
         return served
@@ -108,9 +109,7 @@ class ServeBuffer:
             return True
         if execution.ending is not None:
             return False
-        ref = VersionRef(execution.tenant, execution.workflow_id, execution.version)
-        definition = (await self.workflows.versions([ref])).get(ref)
-        plan = Plan(definition) if definition else None
+        plan = await plan_of(self.workflows, execution)
         cancelled = operations.cancel(plan, execution, self.clock.now(), self.timing)
         if not await self._record(execution, cancelled):
             return True

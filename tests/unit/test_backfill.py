@@ -190,7 +190,9 @@ async def test_a_backfill_waits_in_places_of_its_own_and_runs_in_order(
         ran.append(on.scheduled_for)
         assert on.is_backfill
         assert (await serve(WorkflowRef(TENANT, "hello"))).promoted == []
+        book.notices.clear()
         await book.cancel(TENANT, on.id)
+        assert book.notices == [WorkflowFreed(TENANT, "hello")]
     assert ran == [at(n) for n in (1, 2, 3, 4)]
 
 

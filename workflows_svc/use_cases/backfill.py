@@ -11,12 +11,12 @@ from shared.domain.errors import Conflict, FieldProblem, InvalidInput, WorkflowD
 from shared.domain.execution import Execution
 from shared.domain.ledger import OccurrenceOutcome, first_of
 from shared.domain.outcomes import Timing
-from shared.domain.overlap import Crowd
 from shared.domain.workflow import Workflow
 from shared.ports.bus import WorkflowFreed
 from shared.ports.clock import Clock
 from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.ledger import OccurrenceLedger, OccurrenceQuery
+from shared.use_cases.admission import crowd_of
 from workflows_svc.use_cases.definitions import DefineWorkflows
 
 _PAGE: Final = 500
@@ -40,12 +40,17 @@ class PlanBackfill:
         existing: Existing,
     ) -> BackfillPlan:
         """Return what would be run. Raises NotFound, or InvalidInput for a range that cannot be."""
-        workflow = await self.define.get(tenant, workflow_id)
+        return await self.of(await self.define.get(tenant, workflow_id), since, until, existing)
+
+    async def of(
+        self, workflow: Workflow, since: datetime, until: datetime, existing: Existing
+    ) -> BackfillPlan:
+        """Return what of a workflow would be run. Raises InvalidInput."""
         self._check(since, until)
         instants = instants_of(workflow, since, until)
         query = OccurrenceQuery(
-            tenant=tenant,
-            workflow_id=workflow_id,
+            tenant=workflow.tenant,
+            workflow_id=workflow.id,
             since=since,
             until=until,
             outcomes=_RAN,
@@ -92,8 +97,8 @@ class RunBackfill:
         existing: Existing,
     ) -> BackfillPlan:
         """Return what waits for its turn now. Raises what PlanBackfill does, and Conflict."""
-        plan = await self.plan(tenant, workflow_id, since, until, existing)
         workflow = await self.plan.define.get(tenant, workflow_id)
+        plan = await self.plan.of(workflow, since, until, existing)
         if workflow.definition.overlap_policy.replaces:
             raise Conflict(
                 f"Workflow '{workflow_id}' cancels what runs for what comes (overlap: "
@@ -110,8 +115,7 @@ class RunBackfill:
 
     async def _add(self, workflow: Workflow, wanted: list[Execution]) -> list[Execution]:
         """Add them in places that are free; return those whose place somebody else took."""
-        crowds = await self.executions.crowds([workflow.key])
-        places = crowds.get(workflow.key, Crowd()).free_for_backfills
+        places = (await crowd_of(self.executions, workflow.key)).free_for_backfills
         if len(places) < len(wanted):
             raise Conflict(
                 f"Executions of earlier backfills of '{workflow.id}' are still waiting: there is "

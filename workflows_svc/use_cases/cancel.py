@@ -8,9 +8,11 @@ from shared.domain.errors import Conflict
 from shared.domain.execution import HOLDING, UNFINISHED, Execution, Status
 from shared.domain.identity import slot_key, workflow_key
 from shared.domain.outcomes import Timing
-from shared.domain.overlap import MAX_BUFFERED, Crowd
+from shared.domain.overlap import MAX_BUFFERED
+from shared.domain.plan import is_waited_for
 from shared.ports.bus import ExecutionCancelled, WorkflowFreed
 from shared.ports.clock import Clock
+from shared.use_cases.admission import crowd_of
 from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.pinned import Request
 from workflows_svc.use_cases.start import request_for
@@ -37,7 +39,7 @@ class CancelExecution:
             nonlocal held, waited_for
             held = execution.lease is not None
             plan = await self.change.pinned.plan_if_there(execution)
-            waited_for = execution.status in HOLDING and (plan is None or plan.buffers)
+            waited_for = execution.status in HOLDING and is_waited_for(plan, execution)
             return operations.cancel(plan, execution, self.clock.now(), self.timing)
 
         cancelled = await self.change(tenant, execution_id, decide)
@@ -55,7 +57,7 @@ class CancelExecution:
         executions = self.change.pinned.executions
         # Those that wait come first, lest one gets its turn just because another was cancelled.
         waiting = await executions.buffered(key, MAX_BUFFERED)
-        crowd = (await executions.crowds([key])).get(key, Crowd())
+        crowd = await crowd_of(executions, key)
         holding = await executions.active([slot_key(key, slot) for slot in crowd.slots])
         ended = [await self._one(tenant, e.id) for e in (*waiting, *holding.values())]
         return any(ended)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from shared.domain.errors import Conflict, NotFound, WorkflowBusy
 from shared.domain.execution import Execution
 from shared.domain.identity import slot_key, workflow_key
-from shared.domain.overlap import MAX_BUFFERED, Crowd
+from shared.domain.overlap import MAX_BUFFERED
 from shared.domain.plan import Plan
 from shared.domain.why import Queue
 from shared.domain.workflow import Workflow, slot_keys, trigger_status
 from shared.ports.bus import ExecutionRequest
 from shared.ports.executions import ExecutionRepository
-from shared.ports.workflows import VersionRef, WorkflowRepository
+from shared.ports.workflows import WorkflowRepository
+from shared.use_cases.admission import crowd_of
+from shared.use_cases.plans import plan_of
 
 Request = Callable[[ExecutionRequest], None]
 
@@ -33,9 +35,7 @@ class Pinned:
 
     async def plan_if_there(self, execution: Execution) -> Plan | None:
         """Return the plan of an execution's version, None if that version is gone."""
-        ref = VersionRef(execution.tenant, execution.workflow_id, execution.version)
-        definition = (await self.workflows.versions([ref])).get(ref)
-        return Plan(definition) if definition else None
+        return await plan_of(self.workflows, execution)
 
     async def plan(self, execution: Execution) -> Plan:
         """Return the plan of an execution's version. Raises Conflict if that version is gone."""
@@ -70,7 +70,7 @@ class Pinned:
     async def queue(self, execution: Execution) -> Queue:
         """Return what a buffered execution waits behind."""
         key = workflow_key(execution.tenant, execution.workflow_id)
-        crowd = (await self.executions.crowds([key])).get(key, Crowd())
+        crowd = await crowd_of(self.executions, key)
         slots = [slot_key(key, slot) for slot in sorted(crowd.slots)]
         running = await self.executions.active(slots)
         waiting = [e.id for e in await self.executions.buffered(key, MAX_BUFFERED)]
@@ -79,7 +79,7 @@ class Pinned:
 
     async def free_slot(self, workflow: Workflow) -> int:
         """Return a slot of a workflow that is free now; the first, which is taken, if none is."""
-        crowd = (await self.executions.crowds([workflow.key])).get(workflow.key, Crowd())
+        crowd = await crowd_of(self.executions, workflow.key)
         return next(workflow.definition.overlap_policy.free_slots(crowd), 0)
 
 
