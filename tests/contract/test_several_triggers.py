@@ -15,6 +15,7 @@ from shared.ports.workflows import (
     WorkflowQuery,
     WorkflowRepository,
 )
+from tests.contract.steps import stored_workflow
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow
 
 HOUR = timedelta(hours=1)
@@ -32,16 +33,10 @@ def move(trigger_id: str, due: datetime, to: datetime | None, version: int = 1) 
     return Advance(TENANT, "a", version, due, to, trigger_id=trigger_id)
 
 
-async def _stored(workflows: WorkflowRepository) -> Workflow:
-    found = await workflows.get(TENANT, "a")
-    assert found is not None
-    return found
-
-
 async def test_each_trigger_reads_back_with_its_own_instant(workflows: WorkflowRepository) -> None:
     one = several()
     assert await workflows.add(one) is True
-    assert await _stored(workflows) == one
+    assert await stored_workflow(workflows, "a") == one
     assert one.next_runs == FIRST
     assert one.next_run_at == NOW + 10 * SECOND
 
@@ -85,14 +80,14 @@ async def test_advancing_moves_one_trigger_and_the_earliest_instant(
     await workflows.add(one)
     late = NOW + 5 * HOUR
     await workflows.advance([move("often", FIRST["often"], late)])
-    assert await _stored(workflows) == replace(one, next_runs={**FIRST, "often": late})
+    assert await stored_workflow(workflows, "a") == replace(one, next_runs={**FIRST, "often": late})
     assert await workflows.due(late, None, 10) == [Upcoming(TENANT, "a", NOW + HOUR)]
     both = [move("hourly", FIRST["hourly"], None), move("once", FIRST["once"], None)]
     await workflows.advance(both)
-    assert (await _stored(workflows)).next_runs == {"often": late}
+    assert (await stored_workflow(workflows, "a")).next_runs == {"often": late}
     assert await workflows.due(late, None, 10) == [Upcoming(TENANT, "a", late)]
     await workflows.advance([move("often", late, None)])
-    assert (await _stored(workflows)).next_runs == {}
+    assert (await stored_workflow(workflows, "a")).next_runs == {}
     assert await workflows.due(late, None, 10) == []
     assert await workflows.read_due([one.key]) == []
 
@@ -110,10 +105,10 @@ async def test_a_move_counts_once_and_for_its_version_and_its_trigger(
             move("hourly", due, None),
         ]
     )
-    assert await _stored(workflows) == one
+    assert await stored_workflow(workflows, "a") == one
     await workflows.advance([move("often", due, later)])
     await workflows.advance([move("often", due, later + SECOND)])
-    assert (await _stored(workflows)).next_runs["often"] == later
+    assert (await stored_workflow(workflows, "a")).next_runs["often"] == later
 
 
 async def test_two_triggers_due_at_one_instant_move_each_by_itself(
@@ -122,9 +117,12 @@ async def test_two_triggers_due_at_one_instant_move_each_by_itself(
     await workflows.add(several({**OFTEN, "id": "a"}, {**OFTEN, "id": "b"}))
     at = NOW + 10 * SECOND
     await workflows.advance([move("a", at, NOW + 20 * SECOND)])
-    assert (await _stored(workflows)).next_run_at == at
+    assert (await stored_workflow(workflows, "a")).next_run_at == at
     await workflows.advance([move("b", at, NOW + 30 * SECOND)])
-    assert (await _stored(workflows)).next_runs == {"a": NOW + 20 * SECOND, "b": NOW + 30 * SECOND}
+    assert (await stored_workflow(workflows, "a")).next_runs == {
+        "a": NOW + 20 * SECOND,
+        "b": NOW + 30 * SECOND,
+    }
 
 
 async def test_an_edit_is_refused_when_a_trigger_that_stays_moved_meanwhile(
@@ -136,9 +134,12 @@ async def test_an_edit_is_refused_when_a_trigger_that_stays_moved_meanwhile(
     await workflows.advance([move("often", FIRST["often"], moved)])
     edited = several(OFTEN, ONCE).definition
     assert await workflows.save(first, redefine(first, edited, 2, NOW)) is False
-    present = await _stored(workflows)
+    present = await stored_workflow(workflows, "a")
     assert await workflows.save(present, redefine(present, edited, 2, NOW)) is True
-    assert (await _stored(workflows)).next_runs == {"often": moved, "once": FIRST["once"]}
+    assert (await stored_workflow(workflows, "a")).next_runs == {
+        "often": moved,
+        "once": FIRST["once"],
+    }
 
 
 async def test_an_edit_stands_though_a_trigger_that_goes_moved_meanwhile(
@@ -149,7 +150,7 @@ async def test_an_edit_stands_though_a_trigger_that_goes_moved_meanwhile(
     await workflows.advance([move("often", FIRST["often"], NOW + 20 * SECOND)])
     after = redefine(first, several(HOURLY).definition, 2, NOW)
     assert await workflows.save(first, after) is True
-    assert await _stored(workflows) == after
+    assert await stored_workflow(workflows, "a") == after
 
 
 async def test_an_edit_of_the_actions_keeps_what_the_scheduler_moved(
@@ -161,7 +162,10 @@ async def test_an_edit_of_the_actions_keeps_what_the_scheduler_moved(
     await workflows.advance([move("often", FIRST["often"], moved)])
     edited = definition("a", triggers=[OFTEN, HOURLY], actions=[{"type": "log", "message": "b"}])
     assert await workflows.save(first, redefine(first, edited, 2, NOW)) is True
-    assert (await _stored(workflows)).next_runs == {"often": moved, "hourly": NOW + HOUR}
+    assert (await stored_workflow(workflows, "a")).next_runs == {
+        "often": moved,
+        "hourly": NOW + HOUR,
+    }
 
 
 async def test_one_trigger_becomes_several_and_several_become_one(
@@ -173,13 +177,13 @@ async def test_one_trigger_becomes_several_and_several_become_one(
     both = redefine(single, several(named, HOURLY).definition, 2, NOW + SECOND)
     assert both.next_runs == {"periodic": NOW + 10 * SECOND, "hourly": NOW + HOUR}
     assert await workflows.save(single, both) is True
-    assert await _stored(workflows) == both
+    assert await stored_workflow(workflows, "a") == both
     again = redefine(both, single.definition, 3, NOW + 2 * SECOND)
     assert again.next_runs == {"periodic": NOW + 10 * SECOND}
     assert await workflows.save(both, again) is True
-    assert await _stored(workflows) == again
+    assert await stored_workflow(workflows, "a") == again
     await workflows.advance([Advance(TENANT, "a", 3, NOW + 10 * SECOND, NOW + 20 * SECOND)])
-    assert (await _stored(workflows)).next_run_at == NOW + 20 * SECOND
+    assert (await stored_workflow(workflows, "a")).next_run_at == NOW + 20 * SECOND
 
 
 async def test_the_order_of_triggers_is_kept_as_written(workflows: WorkflowRepository) -> None:
@@ -187,7 +191,7 @@ async def test_the_order_of_triggers_is_kept_as_written(workflows: WorkflowRepos
     await workflows.add(first)
     turned = redefine(first, several(HOURLY, OFTEN).definition, 2, NOW)
     assert await workflows.save(first, turned) is True
-    found = await _stored(workflows)
+    found = await stored_workflow(workflows, "a")
     assert found == turned
     assert [*found.definition.all_triggers] == ["hourly", "often"]
 
@@ -201,10 +205,10 @@ async def test_enabling_is_refused_when_one_of_the_instants_moved_meanwhile(
     assert [(due.trigger_id, run.count) for due, run in missed] == [("often", 2)]
     await workflows.advance([move("hourly", FIRST["hourly"], NOW + 2 * HOUR)])
     assert await workflows.save(off, on) is False
-    present = await _stored(workflows)
+    present = await stored_workflow(workflows, "a")
     on, _ = enable(present, NOW + 25 * SECOND)
     assert await workflows.save(present, on) is True
-    assert (await _stored(workflows)).next_runs == {
+    assert (await stored_workflow(workflows, "a")).next_runs == {
         "often": NOW + 30 * SECOND,
         "hourly": NOW + 2 * HOUR,
     }
@@ -220,7 +224,7 @@ async def test_a_deleted_workflow_with_several_triggers_can_come_back(
     assert await workflows.due(NOW + 9 * HOUR, None, 10) == []
     back = replace(several(), version=2)
     assert await workflows.save(gone, back) is True
-    assert await _stored(workflows) == back
+    assert await stored_workflow(workflows, "a") == back
 
 
 async def test_find_knows_each_of_several_types(workflows: WorkflowRepository) -> None:
@@ -248,7 +252,7 @@ async def test_a_trigger_that_cannot_be_read_keeps_no_sibling_from_being_read(
     later: JsonValue = [{**OFTEN, "colour": "red"}, HOURLY]
     one = replace(known, definition=CATALOGUE.restore({**document, "triggers": later}))
     await workflows.add(one)
-    assert await _stored(workflows) == one
+    assert await stored_workflow(workflows, "a") == one
     assert [due.trigger_id for due in await workflows.read_due([one.key])] == ["hourly"]
 
 
@@ -259,12 +263,12 @@ async def test_the_runs_of_each_trigger_are_counted_with_its_moves(
     assert await workflows.add(made) is True
     due, later = NOW + 10 * SECOND, NOW + 20 * SECOND
     await workflows.advance([Advance(TENANT, "a", 1, due, later, 2, "often")])
-    stored = await _stored(workflows)
+    stored = await stored_workflow(workflows, "a")
     assert (stored.runs, stored.next_runs["often"]) == ({"often": 2}, later)
     await workflows.advance([Advance(TENANT, "a", 1, due, None, 1, "often")])
-    assert await _stored(workflows) == stored
+    assert await stored_workflow(workflows, "a") == stored
     await workflows.advance([Advance(TENANT, "a", 1, later, None, 1, "often")])
-    ended = await _stored(workflows)
+    ended = await stored_workflow(workflows, "a")
     assert (ended.runs, ended.next_runs) == ({"often": 3}, {"hourly": NOW + HOUR})
     found = await workflows.read_due([made.key])
     assert [(one.trigger_id, one.runs) for one in found] == [("hourly", 0)]

@@ -7,7 +7,6 @@ from shared.domain.pause import Pause
 from shared.domain.pausing import pause, resume
 from shared.domain.schedule import Missed
 from shared.domain.workflow import (
-    Workflow,
     count_fires,
     disable,
     due_workflows,
@@ -15,13 +14,8 @@ from shared.domain.workflow import (
     redefine,
 )
 from shared.ports.workflows import Advance, WorkflowRepository
+from tests.contract.steps import stored_workflow
 from tests.support.builders import NOW, SECOND, TENANT, definition, workflow
-
-
-async def _stored(workflows: WorkflowRepository, workflow_id: str) -> Workflow:
-    found = await workflows.get(TENANT, workflow_id)
-    assert found is not None
-    return found
 
 
 async def test_advancing_moves_an_instant_once(workflows: WorkflowRepository) -> None:
@@ -32,8 +26,8 @@ async def test_advancing_moves_an_instant_once(workflows: WorkflowRepository) ->
     await workflows.advance([Advance(TENANT, "a", 1, due, later), stale])
     await workflows.advance([Advance(TENANT, "a", 1, due, later + SECOND)])
     await workflows.advance([])
-    assert (await _stored(workflows, "a")).next_run_at == later
-    assert (await _stored(workflows, "b")).next_run_at == due
+    assert (await stored_workflow(workflows, "a")).next_run_at == later
+    assert (await stored_workflow(workflows, "b")).next_run_at == due
 
 
 async def test_fires_are_counted_by_the_move_that_tells_of_them(
@@ -52,7 +46,7 @@ async def test_fires_are_counted_by_the_move_that_tells_of_them(
         "b": replace(made["b"], next_runs={"periodic": later}),
         "c": made["c"],
     }
-    assert {name: await _stored(workflows, name) for name in made} == moved
+    assert {name: await stored_workflow(workflows, name) for name in made} == moved
     found = await workflows.read_due([one.key for one in made.values()])
     assert {due.workflow_id: (due.runs, due.runs_left) for due in found} == {
         "a": (2, 1),
@@ -60,7 +54,9 @@ async def test_fires_are_counted_by_the_move_that_tells_of_them(
         "c": (0, 3),
     }
     await workflows.advance([Advance(TENANT, "a", 1, later, None, fires=1)])
-    assert await _stored(workflows, "a") == replace(made["a"], next_runs={}, runs={"periodic": 3})
+    assert await stored_workflow(workflows, "a") == replace(
+        made["a"], next_runs={}, runs={"periodic": 3}
+    )
 
 
 async def test_saving_keeps_the_runs_that_the_scheduler_counted_unless_the_trigger_changed(
@@ -73,15 +69,15 @@ async def test_saving_keeps_the_runs_that_the_scheduler_counted_unless_the_trigg
     await workflows.advance([Advance(TENANT, "a", 1, due, later, fires=1)])
     off = disable(first, NOW)
     assert await workflows.save(first, off) is True
-    stored = await _stored(workflows, "a")
+    stored = await stored_workflow(workflows, "a")
     assert stored == replace(off, next_runs={"periodic": later}, runs={"periodic": 1})
     on, _ = enable(stored, NOW + 25 * SECOND)
     assert await workflows.save(stored, count_fires(on, "periodic", 1)) is True
-    assert (await _stored(workflows, "a")).runs == {"periodic": 2}
+    assert (await stored_workflow(workflows, "a")).runs == {"periodic": 2}
     more = definition("a", trigger={**limited, "maxRuns": 9})
     again = redefine(count_fires(on, "periodic", 1), more, 2, NOW)
     assert await workflows.save(count_fires(on, "periodic", 1), again) is True
-    assert await _stored(workflows, "a") == again
+    assert await stored_workflow(workflows, "a") == again
     assert again.runs == {}
 
 
@@ -90,12 +86,12 @@ async def test_a_pause_reads_back_equal_until_it_ends(workflows: WorkflowReposit
     await workflows.add(periodic)
     halted = pause(periodic, Pause(NOW + SECOND, "moving house"))
     assert await workflows.save(periodic, halted)
-    assert await _stored(workflows, "p") == halted
+    assert await stored_workflow(workflows, "p") == halted
     assert await workflows.due(NOW + 100 * SECOND, None, 10) == []
     assert await workflows.read_due([halted.key]) == []
     resumed, missed = resume(halted, NOW + 35 * SECOND)
     assert await workflows.save(halted, resumed)
-    assert await _stored(workflows, "p") == resumed
+    assert await stored_workflow(workflows, "p") == resumed
     assert resumed.next_run_at == NOW + 30 * SECOND
     assert [lapsed for _, lapsed in missed] == [Missed(_tens(1), _tens(2), 2)]
     (due,) = await workflows.read_due([halted.key])
@@ -114,7 +110,7 @@ async def test_a_pause_that_was_replaced_meanwhile_is_not_ended(
     second = pause(on, Pause(NOW + SECOND, "second"))
     assert await workflows.save(on, second)
     assert await workflows.save(first, on) is False
-    assert await _stored(workflows, "p") == second
+    assert await stored_workflow(workflows, "p") == second
 
 
 async def test_a_scheduler_pauses_what_it_read_and_nothing_else(
@@ -127,7 +123,7 @@ async def test_a_scheduler_pauses_what_it_read_and_nothing_else(
     assert await workflows.pause(replace(due, version=2), why) is False
     assert await workflows.pause(replace(due, resumed_at=NOW), why) is False
     assert await workflows.pause(due, why)
-    halted = await _stored(workflows, "p")
+    halted = await stored_workflow(workflows, "p")
     assert halted == pause(periodic, why)
     assert await workflows.pause(due, Pause(NOW, "again")) is False
     on, _ = resume(halted, NOW + 10 * SECOND)

@@ -10,7 +10,6 @@ from pydantic import JsonValue
 from shared.domain.catalogue import normalised
 from shared.domain.schedule import Missed
 from shared.domain.workflow import (
-    Workflow,
     delete,
     disable,
     due_workflows,
@@ -18,13 +17,8 @@ from shared.domain.workflow import (
     redefine,
 )
 from shared.ports.workflows import Advance, VersionRef, WorkflowQuery, WorkflowRepository
+from tests.contract.steps import stored_workflow
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow
-
-
-async def _stored(workflows: WorkflowRepository, workflow_id: str) -> Workflow:
-    found = await workflows.get(TENANT, workflow_id)
-    assert found is not None
-    return found
 
 
 async def test_an_added_workflow_reads_back_equal(workflows: WorkflowRepository) -> None:
@@ -46,7 +40,7 @@ async def test_an_id_is_taken_once_also_by_a_deleted_workflow(
     assert await workflows.add(workflow("a", interval="1h")) is False
     await workflows.save(first, delete(first, NOW))
     assert await workflows.add(first) is False
-    tombstone = await _stored(workflows, "a")
+    tombstone = await stored_workflow(workflows, "a")
     assert tombstone.deleted_at == NOW
     assert tombstone.version == 1
 
@@ -66,12 +60,12 @@ async def test_saving_is_refused_after_somebody_else_saved(workflows: WorkflowRe
     await workflows.add(first)
     second = redefine(first, definition("a", interval="20s"), 2, NOW + SECOND)
     assert await workflows.save(first, second) is True
-    assert await _stored(workflows, "a") == second
+    assert await stored_workflow(workflows, "a") == second
     assert await workflows.save(first, disable(first, NOW)) is False
     off = disable(second, NOW + 2 * SECOND)
     assert await workflows.save(second, off) is True
     assert await workflows.save(second, off) is False
-    assert await _stored(workflows, "a") == off
+    assert await stored_workflow(workflows, "a") == off
 
 
 async def test_saving_keeps_an_instant_that_the_scheduler_moved(
@@ -84,7 +78,7 @@ async def test_saving_keeps_an_instant_that_the_scheduler_moved(
     await workflows.advance([Advance(TENANT, "a", 1, first.next_run_at, moved)])
     other_actions = definition("a", interval="10s", actions=[{"type": "log", "message": "new"}])
     assert await workflows.save(first, redefine(first, other_actions, 2, NOW)) is True
-    assert (await _stored(workflows, "a")).next_run_at == moved
+    assert (await stored_workflow(workflows, "a")).next_run_at == moved
 
 
 async def test_enabling_is_refused_when_the_instant_moved_meanwhile(
@@ -105,10 +99,10 @@ async def test_a_changed_trigger_moves_the_instant(workflows: WorkflowRepository
     await workflows.add(first)
     manual = redefine(first, definition("a"), 2, NOW)
     assert await workflows.save(first, manual) is True
-    assert await _stored(workflows, "a") == manual
+    assert await stored_workflow(workflows, "a") == manual
     hourly = redefine(manual, definition("a", interval="1h"), 3, NOW)
     assert await workflows.save(manual, hourly) is True
-    assert (await _stored(workflows, "a")).next_run_at == NOW + timedelta(hours=1)
+    assert (await stored_workflow(workflows, "a")).next_run_at == NOW + timedelta(hours=1)
 
 
 async def test_a_deleted_workflow_can_come_back(workflows: WorkflowRepository) -> None:
@@ -118,7 +112,7 @@ async def test_a_deleted_workflow_can_come_back(workflows: WorkflowRepository) -
     await workflows.save(first, gone)
     back = replace(workflow("a", interval="5s", now=NOW + SECOND), version=2)
     assert await workflows.save(gone, back) is True
-    assert await _stored(workflows, "a") == back
+    assert await stored_workflow(workflows, "a") == back
 
 
 async def test_find_lists_by_id_page_by_page(workflows: WorkflowRepository) -> None:
@@ -210,7 +204,7 @@ async def test_read_due_tells_the_trigger_whatever_its_type(workflows: WorkflowR
     made = [workflow("cron", trigger=cron), workflow("once", trigger=once)]
     for one in made:
         await workflows.add(one)
-        assert await _stored(workflows, one.id) == one
+        assert await stored_workflow(workflows, one.id) == one
     found = await workflows.read_due([one.key for one in made])
     triggers = {due.workflow_id: due.trigger for due in found}
     assert triggers == {one.id: one.definition.trigger for one in made}
@@ -225,7 +219,7 @@ async def test_a_trigger_that_cannot_be_read_keeps_no_other_from_being_read(
     later = replace(known, definition=CATALOGUE.restore(document))
     for one in (later, known):
         await workflows.add(one)
-    assert await _stored(workflows, "later") == later
+    assert await stored_workflow(workflows, "later") == later
     assert {due.workflow_id for due in await workflows.read_due([later.key, known.key])} == {
         "known"
     }
@@ -239,9 +233,9 @@ async def test_a_trigger_that_has_come_to_its_end_is_never_due_again(
     await workflows.add(once)
     moved = Advance(TENANT, "a", 1, once.next_run_at + SECOND, None)
     await workflows.advance([moved])
-    assert await _stored(workflows, "a") == once
+    assert await stored_workflow(workflows, "a") == once
     await workflows.advance([replace(moved, due=once.next_run_at)])
-    assert await _stored(workflows, "a") == replace(once, next_runs={})
+    assert await stored_workflow(workflows, "a") == replace(once, next_runs={})
     assert await workflows.due(NOW + timedelta(days=1), None, 10) == []
     assert await workflows.read_due([once.key]) == []
 
@@ -256,7 +250,7 @@ async def test_a_changed_trigger_with_the_same_next_instant_leaves_nothing_of_th
     second = redefine(first, hourly, 2, NOW)
     assert second.next_run_at == first.next_run_at
     assert await workflows.save(first, second) is True
-    assert await _stored(workflows, "a") == second
+    assert await stored_workflow(workflows, "a") == second
 
 
 async def test_a_new_trigger_has_its_instant_also_if_the_old_one_fired_at_it_meanwhile(
@@ -268,7 +262,7 @@ async def test_a_new_trigger_has_its_instant_also_if_the_old_one_fired_at_it_mea
     await workflows.advance([Advance(TENANT, "a", 1, once.next_run_at, None)])
     daily = definition("a", trigger={"type": "cron", "schedule": "0 2 * * *"})
     assert await workflows.save(once, redefine(once, daily, 2, NOW)) is True
-    assert (await _stored(workflows, "a")).next_run_at == once.next_run_at
+    assert (await stored_workflow(workflows, "a")).next_run_at == once.next_run_at
 
 
 async def test_a_move_that_an_old_trigger_decided_leaves_a_new_one_alone(
@@ -283,7 +277,7 @@ async def test_a_move_that_an_old_trigger_decided_leaves_a_new_one_alone(
     assert await workflows.save(hourly, once) is True
     later = hourly.next_run_at + timedelta(hours=1)
     await workflows.advance([Advance(TENANT, "a", 1, hourly.next_run_at, later)])
-    assert await _stored(workflows, "a") == once
+    assert await stored_workflow(workflows, "a") == once
 
 
 async def test_enabling_a_trigger_that_ended_while_it_was_off_leaves_no_instant(
@@ -296,5 +290,5 @@ async def test_enabling_a_trigger_that_ended_while_it_was_off_leaves_no_instant(
     at = NOW + timedelta(hours=2)
     assert missed == [(*due_workflows(off), Missed(at, at, 1))]
     assert await workflows.save(off, on) is True
-    assert await _stored(workflows, "a") == on
+    assert await stored_workflow(workflows, "a") == on
     assert on.next_run_at is None

@@ -2,17 +2,20 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import cycle
 from typing import Self
 
 from prometheus_client import CollectorRegistry
 
 from scheduler_svc.metrics import SchedulerMetrics
+from scheduler_svc.use_cases.fire import FireDueWorkflows
+from scheduler_svc.use_cases.halt import HaltFailing
 from scheduler_svc.use_cases.promote import PromoteBuffered
 from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.clock import settle
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.contracts.requests import decode_request
 from shared.domain.definition import WorkflowDefinition
@@ -197,6 +200,24 @@ def promoting(
     buffers = ServeBuffer(workflows, executions, clock, Timing())
     metrics = metrics or SchedulerMetrics(CollectorRegistry())
     return PromoteBuffered(buffers, bus, bus, clock, metrics)
+
+
+def firing(
+    workflows: WorkflowRepository,
+    executions: MemoryExecutions,
+    bus: MemoryBus,
+    clock: Clock,
+    *,
+    registry: CollectorRegistry | None = None,
+    lead: timedelta = timedelta(),
+) -> FireDueWorkflows:
+    """Return what a scheduler fires with."""
+    metrics = SchedulerMetrics(registry or CollectorRegistry())
+    halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
+    promote = promoting(workflows, executions, bus, clock, metrics)
+    return FireDueWorkflows(
+        workflows, executions, bus, clock, Timing(), metrics, halt, promote, lead
+    )
 
 
 async def stored(executions: ExecutionRepository, execution: Execution) -> Execution:

@@ -9,20 +9,21 @@ from itertools import combinations
 from typing import Any
 
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
-from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.memory.clock import ManualClock, settle
 from shared.adapters.memory.executions import MemoryExecutions
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import Status
-from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, workflow
-from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
+from tests.unit.doubles import (
+    Faults,
+    FaultyExecutions,
+    FaultyWorkflows,
+    FlakyBus,
+    firing,
+)
 
 EVERY = 10 * SECOND
 DUE = NOW + EVERY
@@ -54,17 +55,7 @@ class World:
         shared = faults or Faults()
         workflows = FaultyWorkflows(self.workflows, shared)
         executions = FaultyExecutions(self.executions, shared)
-        metrics = SchedulerMetrics(CollectorRegistry())
-        return FireDueWorkflows(
-            workflows,
-            executions,
-            self.bus,
-            clock or self.clock,
-            Timing(),
-            metrics,
-            HaltFailing(workflows, MemoryLedger(executions), metrics),
-            promoting(workflows, executions, self.bus, clock or self.clock),
-        )
+        return firing(workflows, executions, self.bus, clock or self.clock)
 
     def fired(self) -> list[datetime]:
         """Return the instants for which an execution was queued."""

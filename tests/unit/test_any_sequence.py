@@ -14,16 +14,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
-from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.cel.language import CelLanguage
 from shared.adapters.json_schema.validator import JsonSchemaValidator
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable, WorkflowDisabled
 from shared.domain.execution import Execution, SkipReason, Status
@@ -34,7 +30,13 @@ from shared.domain.triggers import CatchUp, CronTrigger, ManualTrigger, OnceTrig
 from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT
-from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
+from tests.unit.doubles import (
+    Faults,
+    FaultyExecutions,
+    FaultyWorkflows,
+    FlakyBus,
+    firing,
+)
 from tests.unit.rivals import FAULTS
 from workflows_svc.use_cases.definitions import DefineWorkflows
 
@@ -105,11 +107,7 @@ class Life:
         clock = ManualClock(self.clock.now() - timedelta(seconds=behind))
         workflows = FaultyWorkflows(self.workflows, faults)
         executions = FaultyExecutions(self.executions, faults)
-        metrics = SchedulerMetrics(CollectorRegistry())
-        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
-        bus = FlakyBus(clock)
-        promote = promoting(workflows, executions, bus, clock)
-        return FireDueWorkflows(workflows, executions, bus, clock, Timing(), metrics, halt, promote)
+        return firing(workflows, executions, FlakyBus(clock), clock)
 
     def define(self, faults: Faults) -> DefineWorkflows:
         return DefineWorkflows(

@@ -7,19 +7,19 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from scheduler_svc.metrics import SchedulerMetrics
-from scheduler_svc.use_cases.fire import FireDueWorkflows
-from scheduler_svc.use_cases.halt import HaltFailing
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.domain.errors import Unavailable
-from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT
 from tests.unit.desk import Desk
 from tests.unit.documents import LOG
-from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
+from tests.unit.doubles import (
+    Faults,
+    FaultyExecutions,
+    FaultyWorkflows,
+    FlakyBus,
+    firing,
+)
 
 Intervals = dict[str, int]
 """The interval of each trigger, in seconds; their instants are the multiples of it."""
@@ -71,12 +71,7 @@ class World(Desk):
     async def fire(self, faults: Faults) -> None:
         workflows = FaultyWorkflows(self.workflows, faults)
         executions = FaultyExecutions(self.executions, faults)
-        metrics = SchedulerMetrics(CollectorRegistry())
-        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
-        promote = promoting(workflows, executions, self.bus, self.clock)
-        fire = FireDueWorkflows(
-            workflows, executions, self.bus, self.clock, Timing(), metrics, halt, promote
-        )
+        fire = firing(workflows, executions, self.bus, self.clock)
         with suppress(Unavailable):
             await fire([Upcoming(TENANT, "hello", self.clock.now())])
 

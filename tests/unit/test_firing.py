@@ -7,21 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from scheduler_svc.metrics import SchedulerMetrics
-from scheduler_svc.use_cases.fire import FireDueWorkflows
-from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import EventType, Execution, Skip, SkipReason, Status
-from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow, delete, disable, redefine
 from shared.domain.zones import tzdata_version
 from shared.ports.bus import ExecutionRequest
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, definition, queued, workflow
-from tests.unit.doubles import FlakyBus, counted, promoting
+from tests.unit.doubles import FlakyBus, counted, firing
 
 DUE = NOW + 10 * SECOND
 HELLO = Upcoming(TENANT, "hello", DUE)
@@ -38,16 +33,8 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.bus = FlakyBus(self.clock)
-        metrics = SchedulerMetrics(self.registry)
-        self.fire = FireDueWorkflows(
-            self.workflows,
-            self.executions,
-            self.bus,
-            self.clock,
-            Timing(),
-            metrics,
-            HaltFailing(self.workflows, MemoryLedger(self.executions), metrics),
-            promoting(self.workflows, self.executions, self.bus, self.clock),
+        self.fire = firing(
+            self.workflows, self.executions, self.bus, self.clock, registry=self.registry
         )
 
     async def add(self, workflow_id: str = "hello", interval: str = "10s") -> Workflow:

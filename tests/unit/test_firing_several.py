@@ -7,22 +7,23 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.use_cases.fire import FireDueWorkflows
-from scheduler_svc.use_cases.halt import HaltFailing
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, SkipReason, Status
-from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, workflow
-from tests.unit.doubles import Faults, FaultyExecutions, FaultyWorkflows, FlakyBus, promoting
+from tests.unit.doubles import (
+    Faults,
+    FaultyExecutions,
+    FaultyWorkflows,
+    FlakyBus,
+    firing,
+)
 from tests.unit.schedulers import House, ticking
 
 TENTH = NOW + 10 * SECOND
@@ -54,12 +55,7 @@ class World:
         shared = faults or Faults()
         workflows = FaultyWorkflows(self.workflows, shared)
         executions = FaultyExecutions(self.executions, shared)
-        metrics = SchedulerMetrics(CollectorRegistry())
-        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
-        promote = promoting(workflows, executions, self.bus, self.clock)
-        return FireDueWorkflows(
-            workflows, executions, self.bus, self.clock, Timing(), metrics, halt, promote
-        )
+        return firing(workflows, executions, self.bus, self.clock)
 
     def records(self) -> list[Execution]:
         return list(self.executions._by_id.values())

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from scheduler_svc.use_cases.fire import FireDueWorkflows
 from shared.adapters.cel.language import CelLanguage
 from shared.adapters.json_schema.validator import JsonSchemaValidator
 from shared.adapters.memory.clock import ManualClock
@@ -17,6 +16,7 @@ from shared.domain.workflow import Workflow
 from shared.ports.executions import Change
 from shared.ports.workflows import Advance, Upcoming
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, lease, workflow
+from tests.unit.doubles import firing
 from tests.unit.schedulers import House, ticking
 from workflows_svc.use_cases.definitions import DefineWorkflows
 
@@ -158,16 +158,7 @@ async def test_a_scheduler_whose_clock_is_stepped_fires_nothing_twice_and_skips_
     await house.workflows.add(workflow(interval="600s"))
     stepped = ManualClock(NOW + step)
     right = house.ticker("right").fire
-    wrong = FireDueWorkflows(
-        house.workflows,
-        house.executions,
-        house.bus,
-        stepped,
-        Timing(),
-        house.ticker("wrong").metrics,
-        right.halt,
-        right.promote,
-    )
+    wrong = firing(house.workflows, house.executions, house.bus, stepped)
     for _ in range(30):
         for clock in (house.clock, stepped):
             await clock.advance(300 * SECOND)

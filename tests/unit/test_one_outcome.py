@@ -6,19 +6,14 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from scheduler_svc.metrics import SchedulerMetrics
-from scheduler_svc.use_cases.fire import FireDueWorkflows
-from scheduler_svc.use_cases.halt import HaltFailing
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.domain.errors import WorkflowDisabled
 from shared.domain.execution import Execution
 from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT
 from tests.unit.desk import Desk, broken, log
-from tests.unit.doubles import FlakyBus, promoting
+from tests.unit.doubles import FlakyBus, firing
 
 Step = tuple[str, int]
 STEPS = st.lists(
@@ -48,13 +43,8 @@ class Office(Desk):
 
     def __init__(self) -> None:
         super().__init__()
-        metrics = SchedulerMetrics(CollectorRegistry())
-        halt = HaltFailing(self.workflows, MemoryLedger(self.executions), metrics)
         bus = FlakyBus(self.clock)
-        promote = promoting(self.workflows, self.executions, bus, self.clock)
-        self.scheduler = FireDueWorkflows(
-            self.workflows, self.executions, bus, self.clock, self.timing, metrics, halt, promote
-        )
+        self.scheduler = firing(self.workflows, self.executions, bus, self.clock)
         self.grids: list[tuple[datetime, int]] = []
         self.edits = 0
 
