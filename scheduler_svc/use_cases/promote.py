@@ -1,7 +1,9 @@
 """Letting buffered executions go on, when their workflow has room for them."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -12,6 +14,9 @@ from shared.ports.clock import Clock
 from shared.use_cases.buffers import ServeBuffer, Served, WorkflowRef
 
 log = structlog.get_logger(__name__)
+
+_AT_ONCE: Final = 50
+"""So many workflows are served side by side: each takes a few round trips, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +34,30 @@ class PromoteBuffered:
 
     async def __call__(self, workflows: Collection[WorkflowRef]) -> None:
         """Look into the buffer of each workflow, as far as it has room."""
-        for ref in workflows:
-            served = await self.serve(ref)
-            self.metrics.promoted.inc(len(served.promoted))
-            self.metrics.skipped.labels("superseded").inc(served.superseded)
-            await self._announce(served)
+        refs = list(workflows)
+        for start in range(0, len(refs), _AT_ONCE):
+            await self._together(refs[start : start + _AT_ONCE])
 
-    async def _announce(self, served: Served) -> None:
+    async def _together(self, refs: Sequence[WorkflowRef]) -> None:
+        """Serve several at once; if one fails, the others are announced all the same."""
+        found = await asyncio.gather(*map(self.serve, refs), return_exceptions=True)
+        await self._announce([served for served in found if isinstance(served, Served)])
+        for failure in found:
+            if isinstance(failure, BaseException):
+                raise failure
+
+    async def _announce(self, served: Sequence[Served]) -> None:
         """Tell runners; without a broker, `wakeAt` and the end of a lease do."""
         now = self.clock.now()
-        queued = [*served.undoing, *served.promoted]
+        promoted = [execution for each in served for execution in each.promoted]
+        self.metrics.promoted.inc(len(promoted))
+        self.metrics.skipped.labels("superseded").inc(sum(each.superseded for each in served))
+        aborted = [notice for each in served for notice in each.aborted]
+        queued = [execution for each in served for execution in each.undoing] + promoted
         requests = [ExecutionRequest(e.id, e.tenant, e.workflow_id, now) for e in queued]
         try:
-            if served.aborted:
-                await self.notices.announce(served.aborted)
+            if aborted:
+                await self.notices.announce(aborted)
             if requests:
                 await self.publisher.publish(requests)
         except Unavailable as error:
