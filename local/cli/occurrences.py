@@ -98,7 +98,9 @@ def backfill(
 def _row(item: Json) -> tuple[Any, ...]:
     instants = local_time(item["at"])
     if "to" in item:
-        instants += f" to {local_time(item['to'])} ({item['count']})"
+        instants += f" to {local_time(item['to'])}"
+    if item["count"] > 1:
+        instants += f" ({item['count']})"
     outcome = f"{item['outcome']}: {item['reason']}" if "reason" in item else item["outcome"]
     return (
         instants,

@@ -216,8 +216,9 @@ class FireDueWorkflows:
     def _count_missed(self, course: Course, lapse: Lapse) -> None:
         missed = lapse.missed
         self.metrics.skipped.labels(lapse.reason.value).inc(missed.count)
-        log.warning(
-            "occurrence.missed",
+        said = log.info if missed.is_gap else log.warning
+        said(
+            "occurrence.swallowed" if missed.is_gap else "occurrence.missed",
             workflowId=course.due.workflow_id,
             trigger=course.due.trigger_id,
             reason=lapse.reason.value,

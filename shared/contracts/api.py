@@ -1,7 +1,8 @@
 """The shapes of the HTTP API: what a caller sees of workflows and dead letters."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue
@@ -15,7 +16,7 @@ from shared.domain.execution import Execution
 from shared.domain.schedule_warnings import ScheduleWarning
 from shared.domain.secrets import redact_headers
 from shared.domain.triggers import max_runs_of
-from shared.domain.workflow import Workflow, trigger_status
+from shared.domain.workflow import Workflow, next_fires, trigger_status
 from shared.ports.dead_letters import DeadLetter
 
 T = TypeVar("T")
@@ -140,6 +141,7 @@ def workflow_view(
     definition: dict[str, Any] = normalised(workflow.definition)
     active = holders[0] if holders else None
     policy = workflow.definition.overlap_policy
+    fires = next_fires(workflow) if workflow.enabled else {}
     return WorkflowView(
         workflow_id=workflow.id,
         version=workflow.version,
@@ -148,7 +150,7 @@ def workflow_view(
         trigger=TriggerView(
             **definition.get("trigger", {"type": "several"}),
             status=trigger_status(active).value,
-            next_run_at=workflow.next_run_at if workflow.enabled else None,
+            next_run_at=min(fires.values(), default=None),
             runs=_runs(workflow),
             execution_id=active.id if active else None,
             next_attempt_at=active.next_attempt_at if active else None,
@@ -156,7 +158,7 @@ def workflow_view(
             running=len(holders) if policy.slots > 1 else None,
             buffered=buffered if policy.buffers else None,
         ),
-        triggers=_several(workflow, definition.get("triggers")),
+        triggers=_several(workflow, definition.get("triggers"), fires),
         actions=[_redacted(action) for action in definition["actions"]],
         retry=definition["retry"],
         concurrency=definition.get("concurrency"),
@@ -192,15 +194,12 @@ def dead_letter_view(letter: DeadLetter, *, whole: bool = True) -> DeadLetterVie
 
 
 def _several(
-    workflow: Workflow, triggers: Sequence[dict[str, Any]] | None
+    workflow: Workflow, triggers: Sequence[dict[str, Any]] | None, fires: Mapping[str, datetime]
 ) -> list[OneTriggerView] | None:
     if triggers is None:
         return None
-    instants = workflow.next_runs if workflow.enabled else {}
     return [
-        OneTriggerView(
-            **each, next_run_at=instants.get(each["id"]), runs=_runs(workflow, each["id"])
-        )
+        OneTriggerView(**each, next_run_at=fires.get(each["id"]), runs=_runs(workflow, each["id"]))
         for each in triggers
     ]
 

@@ -14,11 +14,16 @@ from shared.domain.why_occurrence import Account
 
 
 class OccurrenceView(View):
-    """What became of one instant of a schedule, or of a range of them that nothing ran for."""
+    """What became of one instant of a schedule, or of a range of them that nothing ran for.
+
+    Or else of local times that the clocks jumped over: `at` is just before they did.
+    """
 
     at: Annotated[Instant, Field(description="The instant, or the first one of a range.")]
     to: Annotated[Instant | None, Field(description="The last one of a range.")] = None
-    count: Annotated[int, Field(description="How many instants it stands for.")] = 1
+    count: Annotated[
+        int, Field(description="How many instants, or local times in a gap, it stands for.")
+    ] = 1
     trigger: str
     outcome: Annotated[str, Field(examples=["fired", "skipped", "buffered"])]
     reason: Annotated[
@@ -57,7 +62,7 @@ def occurrence_view(record: Execution) -> OccurrenceView:
     skip, late = record.skip, record.lateness
     return OccurrenceView(
         at=first_of(record),
-        to=last_of(record) if skip and skip.count > 1 else None,
+        to=last_of(record) if last_of(record) > first_of(record) else None,
         count=skip.count if skip else 1,
         trigger=record.trigger_id,
         outcome=outcome_of(record).value,

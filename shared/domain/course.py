@@ -56,7 +56,7 @@ class Course:
         fires = self.fires + (record is None or record.skip is None)
         if fires == self.due.runs_left:
             return replace(self, at=None, fires=fires)
-        following = self.timetable.next_after(recorded_until(record, at))
+        following = self.timetable.next_place(recorded_until(record, at))
         return replace(self, at=following, fires=fires)
 
     @property

@@ -6,13 +6,24 @@ from typing import Final, Self
 
 from shared.domain.cron_stretches import Stretch, stretches
 from shared.domain.cron_times import LocalTimes
+from shared.domain.durations import MILLISECOND
 from shared.domain.instants import LAST
-from shared.domain.local_time import SECOND, instant_at, local_at, offsets, shift_around
+from shared.domain.local_time import (
+    SECOND,
+    ClockShift,
+    clock_shifts,
+    instant_at,
+    local_at,
+    offsets,
+    shift_around,
+)
 from shared.domain.triggers import CronTrigger, OnFold, OnGap
 from shared.domain.zones import zone
 
 _FOLDS: Final = {OnFold.FIRST: (0,), OnFold.SECOND: (1,), OnFold.BOTH: (0, 1)}
 _JUST_BEFORE: Final = timedelta(microseconds=1)
+_EVE: Final = (SECOND - MILLISECOND).microseconds
+"""What is past the second at the place of a gap. Fires come at whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +51,33 @@ class CronTimetable:
 
     def next_after(self, instant: datetime) -> datetime | None:
         """See Timetable.next_after."""
+        return self._next(instant, gaps=False)
+
+    def next_place(self, instant: datetime) -> datetime | None:
+        """See Timetable.next_place."""
+        return self._next(instant, gaps=self.skips_gaps)
+
+    def next_gap(self, since: datetime, until: datetime) -> datetime | None:
+        """See Timetable.next_gap."""
+        if not self.skips_gaps:
+            return None
+        first = self._from_start(since) + MILLISECOND
+        shifts = clock_shifts(self.zone, first, min(until, self.end) + MILLISECOND)
+        return next((shift.eve for shift in shifts if self._swallowed_by(shift)), None)
+
+    def swallowed(self, instant: datetime) -> int:
+        """See Timetable.swallowed."""
+        if not self.skips_gaps or instant.microsecond != _EVE:
+            return 0
+        shifts = clock_shifts(self.zone, instant, instant + MILLISECOND)
+        return max(sum(map(self._swallowed_by, shifts)), 1)
+
+    def _next(self, instant: datetime, *, gaps: bool) -> datetime | None:
         since = self._from_start(instant)
         if since >= self.end:
             return None
         # Each pass through a fold is in order by itself; only together they are not.
-        passes = (self._next_in_pass(since, fold) for fold in _FOLDS[self.on_fold])
+        passes = (self._next_in_pass(since, fold, gaps=gaps) for fold in _FOLDS[self.on_fold])
         at = min((at for at in passes if at is not None), default=None)
         return None if at is None or at > self.end else at
 
@@ -81,10 +114,14 @@ class CronTimetable:
         there = self.times.count(gap.end, gap.end + SECOND)
         return not there and self.times.count(gap.start, gap.end) > 0
 
-    def _next_in_pass(self, instant: datetime, fold: int) -> datetime | None:
+    def _swallowed_by(self, shift: ClockShift) -> int:
+        return self.times.count(shift.start, shift.end) if shift.is_gap else 0
+
+    def _next_in_pass(self, instant: datetime, fold: int, *, gaps: bool) -> datetime | None:
         """Return the first instant after `instant`, if local times that come twice count once.
 
-        `fold` says which time: the first (0) or the second (1).
+        `fold` says which time: the first (0) or the second (1). Places of gaps are among the
+        instants if `gaps` says so.
         """
         local: datetime | None = self._settled(instant, fold)
         while local is not None and (local := self.times.next_after(local)) is not None:
@@ -94,6 +131,8 @@ class CronTimetable:
             gap = shift_around(local, self.zone)
             if not self.skips_gaps:
                 return gap.at
+            if gaps and gap.eve > instant:
+                return gap.eve
             local = max(local, gap.end - SECOND)
         return None
 

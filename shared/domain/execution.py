@@ -118,6 +118,7 @@ class SkipReason(StrEnum):
     DISABLED = "disabled"
     SUPERSEDED = "superseded"
     PAUSED = "paused"
+    GAP = "gap"
 
 
 class SkippedBecause(StrEnum):
@@ -152,7 +153,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Why, and for which instants, nothing ran; of a pause, since when and why it was."""
+    """Why, and for which instants, nothing ran; of a pause, since when and why it was.
+
+    A clock gap is one place on the timetable, from which to which it stands; its count is
+    that of the local times which the gap swallowed, as these have no instants.
+    """
 
     reason: SkipReason
     first: datetime

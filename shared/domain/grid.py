@@ -30,6 +30,20 @@ class Grid:
         at = self.first + self._steps(instant) * self.interval
         return at if at <= self._last else None
 
+    def next_place(self, instant: datetime) -> datetime | None:
+        """See Timetable.next_place."""
+        return self.next_after(instant)
+
+    def next_gap(self, since: datetime, until: datetime) -> datetime | None:
+        """See Timetable.next_gap. Clocks mean nothing to intervals."""
+        _ = since, until
+        return None
+
+    def swallowed(self, instant: datetime) -> int:
+        """See Timetable.swallowed."""
+        _ = instant
+        return 0
+
     def latest_until(self, instant: datetime, since: datetime) -> datetime | None:
         """See Timetable.latest_until."""
         at = self.first + (self._steps(min(instant, self._last)) - 1) * self.interval

@@ -41,6 +41,19 @@ class Delayed:
         """See Timetable.next_after."""
         return self._delayed(self.timetable.next_after(instant - self.by))
 
+    def next_place(self, instant: datetime) -> datetime | None:
+        """See Timetable.next_place."""
+        return self._delayed(self.timetable.next_place(instant - self.by))
+
+    def next_gap(self, since: datetime, until: datetime) -> datetime | None:
+        """See Timetable.next_gap."""
+        last = min(until, LAST) - self.by
+        return self._delayed(self.timetable.next_gap(since - self.by, last))
+
+    def swallowed(self, instant: datetime) -> int:
+        """See Timetable.swallowed."""
+        return self.timetable.swallowed(instant - self.by)
+
     def latest_until(self, instant: datetime, since: datetime) -> datetime | None:
         """See Timetable.latest_until."""
         until = min(instant, LAST) - self.by

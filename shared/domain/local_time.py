@@ -11,6 +11,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from shared.domain.durations import MILLISECOND
+
 SECOND: Final = timedelta(seconds=1)
 
 _DAY: Final = timedelta(days=1)
@@ -38,6 +40,11 @@ class ClockShift:
     def end(self) -> datetime:
         """The first local time after `start` that is there once again."""
         return (self.at + max(self.before, self.after)).replace(tzinfo=None)
+
+    @property
+    def eve(self) -> datetime:
+        """The last millisecond before it: where a gap lies on the timetable that it tears."""
+        return self.at - MILLISECOND
 
     @property
     def length(self) -> timedelta:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.domain.cron_times import LocalTimes
 from shared.domain.cron_timetable import CronTimetable
 from shared.domain.durations import MILLISECOND
 from shared.domain.instants import parse_instant
 from shared.domain.jitter import timetable_from
-from shared.domain.local_time import SECOND, ClockShift, clock_shifts, instant_at, local_at, offsets
+from shared.domain.local_time import instant_at, local_at, offsets
 from shared.domain.timetable import Timetable
 from shared.domain.trigger_ids import AnyTrigger
 from shared.domain.triggers import CronTrigger, OnFold, PeriodicTrigger
@@ -32,6 +31,11 @@ class Moment:
     after: datetime | None
 
 
+def is_local(text: str) -> bool:
+    """Tell whether a text is to be read as a local time rather than an instant."""
+    return _LOCAL.fullmatch(text) is not None
+
+
 def read_moment(text: str, trigger: CronTrigger | None) -> datetime:
     """Read an instant, or a local time of the zone of a cron trigger (UTC, if there is none).
 
@@ -39,7 +43,7 @@ def read_moment(text: str, trigger: CronTrigger | None) -> datetime:
     one that does not exist is what clocks that had not been set would show. Raises
     ValueError saying what would be right.
     """
-    if not _LOCAL.fullmatch(text):
+    if not is_local(text):
         return parse_instant(text)
     instant = parse_instant(f"{text.replace(' ', 'T')}{'' if text.count(':') > 1 else ':00'}Z")
     if trigger is None:
@@ -74,6 +78,11 @@ def has(timetable: Timetable, instant: datetime) -> bool:
     return timetable.next_after(instant - MILLISECOND) == instant
 
 
+def has_instant(workflow: Workflow, instant: datetime) -> bool:
+    """Tell whether an instant is one of the present timetables of a workflow."""
+    return any(has(timetable, instant) for timetable in whole_timetables(workflow).values())
+
+
 def whole_timetables(workflow: Workflow) -> dict[str, Timetable]:
     """Return the present timetables of a workflow, reckoned back to when it was created."""
     return timetables_since(workflow, workflow.created_at)
@@ -96,20 +105,6 @@ def _origin(workflow: Workflow, name: str, since: datetime) -> datetime:
     if following is None or not isinstance(trigger, PeriodicTrigger):
         return since
     return following - (following - since - MILLISECOND) // trigger.interval * trigger.interval
-
-
-def gap_at(trigger: CronTrigger, instant: datetime) -> tuple[datetime, ClockShift] | None:
-    """Return the local time that the trigger names and the clocks jumped over just then."""
-    shifts = clock_shifts(zone(trigger.timezone), instant - timedelta(days=1), instant)
-    for shift in shifts:
-        local = (instant + shift.before).replace(tzinfo=None, microsecond=0)
-        if (
-            shift.is_gap
-            and local < shift.end
-            and LocalTimes.of(trigger).count(local, local + SECOND)
-        ):
-            return local, shift
-    return None
 
 
 def is_excluded(trigger: CronTrigger, instant: datetime) -> bool:

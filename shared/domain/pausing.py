@@ -45,7 +45,7 @@ def _behind_lapses(due: DueWorkflow, now: datetime, lapsed: list[Unserved]) -> d
     timetable, at = due.timetable, due.next_run_at
     while isinstance(step := next_step(timetable, at, now, Catching.of(due.trigger)), Lapse):
         lapsed.append((due, step.missed))
-        following = timetable.next_after(step.missed.last)
+        following = timetable.next_place(step.missed.last)
         if following is None:
             return None
         at = following

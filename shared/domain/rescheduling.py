@@ -34,4 +34,4 @@ def superseded(workflow: Workflow, definition: WorkflowDefinition, now: datetime
     kept = unchanged(workflow.definition.all_triggers, definition.all_triggers)
     gone = [due for due in due_workflows(workflow) if due.trigger_id not in kept]
     plans = ((due, resume_plan(due.timetable, due.next_run_at, now)) for due in gone)
-    return [(due, plan[0]) for due, plan in plans if plan]
+    return [(due, missed) for due, plan in plans for missed in plan[0]]

@@ -4,7 +4,8 @@ Instants come from the timetable alone, never from when something ran, so latene
 never accumulates into drift. They are dealt with in order, in steps: each step begins
 at the first instant that has no record yet, and leaves one record, which says how far
 it reaches. So whoever repeats a step, or takes it at the same time with other plans,
-finds the record of whoever was first, and goes on behind it.
+finds the record of whoever was first, and goes on behind it. A clock gap that swallowed
+local times is a step by itself, so no other lapse reaches over one.
 """
 
 from dataclasses import dataclass
@@ -25,11 +26,19 @@ MOST_TO_CATCH_UP: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A run of instants that passed unserved: first, last and how many."""
+    """A run of instants that passed unserved: first, last and how many.
+
+    Or else a clock gap: its place on the timetable, and how many local times it swallowed.
+    """
 
     first: datetime
     last: datetime
     count: int
+    is_gap: bool = False
+
+    def why(self, otherwise: SkipReason) -> SkipReason:
+        """Return the reason on record; that of a gap is the gap, whatever else there was."""
+        return SkipReason.GAP if self.is_gap else otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,8 @@ def next_step(
     """Say what becomes of `at`, the first instant without a record; None if it has not come."""
     if at > now:
         return None
+    if timetable.swallowed(at):
+        return Lapse(_passed(timetable, at, at), SkipReason.GAP)
     if catching.window is not None and at < now - catching.window:
         gone = now - catching.window - MILLISECOND
         return Lapse(_passed(timetable, at, gone), SkipReason.WINDOW)
@@ -98,16 +109,17 @@ def missed_after(timetable: Timetable, recorded_until: datetime, until: datetime
 
 def resume_plan(
     timetable: Timetable, next_run_at: datetime, now: datetime
-) -> tuple[Missed, datetime | None] | None:
+) -> tuple[list[Missed], datetime | None]:
     """Plan for a trigger that was off: every instant up to `now` is missed and none fires.
 
-    Returns what was missed and the first instant after `now`, if there is one; or None
-    if no instant passed.
+    Returns what was missed, piece by piece, and the first place after `now`, if there is one.
     """
-    if next_run_at > now:
-        return None
-    missed = _passed(timetable, next_run_at, now)
-    return missed, timetable.next_after(missed.last)
+    missed: list[Missed] = []
+    at: datetime | None = next_run_at
+    while at is not None and at <= now:
+        missed.append(_passed(timetable, at, now))
+        at = timetable.next_place(missed[-1].last)
+    return missed, at
 
 
 def _one_of_all(timetable: Timetable, at: datetime, now: datetime) -> Fire | Lapse:
@@ -120,7 +132,11 @@ def _one_of_all(timetable: Timetable, at: datetime, now: datetime) -> Fire | Lap
 
 
 def _passed(timetable: Timetable, first: datetime, until: datetime) -> Missed:
-    last = timetable.latest_until(until, first)
+    """Return what passed from `first` on, up to `until` or to where a clock gap is."""
+    if swallowed := timetable.swallowed(first):
+        return Missed(first, first, swallowed, is_gap=True)
+    gap = timetable.next_gap(first, until)
+    last = timetable.latest_until(gap or until, first)
     if last is None:
         return Missed(first, first, 1)
     return Missed(first, last, timetable.count(first, last) + 1)

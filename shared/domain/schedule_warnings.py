@@ -7,7 +7,7 @@ from typing import Final
 from shared.domain.daylight import warnings_of
 from shared.domain.trigger_ids import AnyTrigger
 from shared.domain.triggers import ForeignTrigger, ManualTrigger
-from shared.domain.workflow import Workflow
+from shared.domain.workflow import Workflow, next_fires
 
 _ONLY: Final = "/trigger"
 _OVER: Final = "has no instant to come: the workflow runs only when it is triggered by hand"
@@ -25,7 +25,7 @@ class ScheduleWarning:
 
 def schedule_warnings(workflow: Workflow, now: datetime) -> list[ScheduleWarning]:
     """Return what is to be said of a workflow's triggers."""
-    several = workflow.definition.triggers is not None
+    several, fires = workflow.definition.triggers is not None, next_fires(workflow)
     return [
         warning
         for position, (name, trigger) in enumerate(workflow.definition.all_triggers.items())
@@ -33,7 +33,7 @@ def schedule_warnings(workflow: Workflow, now: datetime) -> list[ScheduleWarning
             trigger,
             f"/triggers/{position}" if several else _ONLY,
             now,
-            is_over=name not in workflow.next_runs,
+            is_over=name not in fires,
         )
     ]
 

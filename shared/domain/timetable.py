@@ -18,10 +18,30 @@ _ANY: Final = timedelta(days=1)
 
 
 class Timetable(Protocol):
-    """The instants at which a trigger fires, in order and each once, until the year 2999 ends."""
+    """The instants at which a trigger fires, in order and each once, until the year 2999 ends.
+
+    A clock gap that swallows local times of it, and for which it does not fire either, has a
+    place among them, the last millisecond before the clocks jump: no fire lies there.
+    """
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first one after `instant`, or None if there is none any more."""
+        ...
+
+    def next_place(self, instant: datetime) -> datetime | None:
+        """Return the first fire, or place of a gap, after `instant`; None if there is none."""
+        ...
+
+    def next_gap(self, since: datetime, until: datetime) -> datetime | None:
+        """Return the first place of a gap after `since` and not after `until`, if there is one."""
+        ...
+
+    def swallowed(self, instant: datetime) -> int:
+        """Return how many local times the gap at a place swallowed; 0 where it fires.
+
+        By other rules of the zone there may be no gap any more at the place of one. It is no
+        fire then either, and counts 1.
+        """
         ...
 
     def latest_until(self, instant: datetime, since: datetime) -> datetime | None:

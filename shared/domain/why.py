@@ -26,6 +26,7 @@ WHY_SKIPPED: Final[Mapping[SkipReason, str]] = {
     SkipReason.DISABLED: "the workflow was disabled when it was due",
     SkipReason.SUPERSEDED: "its trigger was replaced before it had started",
     SkipReason.PAUSED: "the workflow was paused when it was due",
+    SkipReason.GAP: "the clocks were set forward over it",
 }
 _REPLACED: Final = "a newer one took its place before its turn had come"
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.domain.clock_gaps import missing_at, said_of_gap
 from shared.domain.durations import format_duration
-from shared.domain.execution import UNFINISHED, Execution, SkipReason, Status
+from shared.domain.execution import UNFINISHED, Execution, Skip, SkipReason, Status
 from shared.domain.instants import format_instant as at
 from shared.domain.ledger import OccurrenceOutcome, first_of, outcome_of
-from shared.domain.moments import Moment, gap_at, is_excluded, moment
-from shared.domain.triggers import CronTrigger, ForeignTrigger, OnGap
+from shared.domain.moments import Moment, is_excluded, moment
+from shared.domain.triggers import CronTrigger, ForeignTrigger
 from shared.domain.why import WHY_SKIPPED
 from shared.domain.workflow import Workflow
 
@@ -88,10 +89,16 @@ def _skipped(question: Question, record: Execution) -> str:
     skip = record.skip
     if skip is None:
         raise ValueError("the record is of something that ran")
-    among = ""
-    if skip.count > 1:
-        among = f" It is one of {skip.count} instants from {at(skip.first)} to {at(skip.last)}."
+    among = _among(skip, question.instant) if skip.count > 1 else ""
     return f"It did not run ({skip.reason}): {_reason(question, record)}.{among}"
+
+
+def _among(skip: Skip, asked: datetime) -> str:
+    """Say of how many an instant is one."""
+    if skip.reason is not SkipReason.GAP:
+        return f" It is one of {skip.count} instants from {at(skip.first)} to {at(skip.last)}."
+    what = "These are" if asked == skip.first else "It is one of"
+    return f" {what} {skip.count} local times of its schedule that the clocks jumped over."
 
 
 def _reason(question: Question, record: Execution) -> str:
@@ -107,7 +114,12 @@ def _reason(question: Question, record: Execution) -> str:
         return f"the workflow was disabled when it was due, until {recorded}"
     if reason is SkipReason.MISSED:
         return f"nothing was there to start it before {recorded}, when a later one was due"
-    return WHY_SKIPPED[reason] if reason else ""
+    said = _gap(question, record) if reason is SkipReason.GAP else ""
+    return said or (WHY_SKIPPED[reason] if reason else "")
+
+
+def _gap(question: Question, record: Execution) -> str:
+    return said_of_gap(question.workflow, record.trigger_id, first_of(record), question.instant)
 
 
 def _of(holder: Execution) -> str:
@@ -176,13 +188,5 @@ def _why_not(trigger: CronTrigger, instant: datetime) -> str:
     """Say what keeps a cron trigger from firing at an instant that one would think it names."""
     if is_excluded(trigger, instant):
         return ": its date is excluded"
-    gap = gap_at(trigger, instant)
-    if gap is None:
-        return ""
-    local, shift = gap
-    jump = f"clocks went from {shift.start:%H:%M} to {shift.end:%H:%M}"
-    does = (
-        "it does not fire then" if trigger.on_gap is OnGap.SKIP else f"it fires at {at(shift.at)}"
-    )
-    missing = f"{local:%H:%M} did not exist in {trigger.timezone} on {local.date()}, as {jump}"
-    return f": {missing}; {does} (onGap: {trigger.on_gap.value})"
+    missing = missing_at(trigger, instant)
+    return f": {missing}" if missing else ""

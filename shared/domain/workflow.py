@@ -38,7 +38,8 @@ class TriggerStatus(StrEnum):
 class Workflow:
     """One workflow of one tenant. Its id is never reused: a deleted one keeps its version.
 
-    `next_runs` has the next instant of each trigger that has one, by the trigger's id, and
+    `next_runs` has the next place of each trigger that has one, by the trigger's id: where it
+    fires, or where a clock gap swallows local times of it (see Timetable).
     `runs` how often those have fired whose runs are limited. One that is `paused` is not
     enabled. `resumed_at` is when it last was switched on again.
     """
@@ -72,7 +73,7 @@ class Workflow:
 
     @property
     def next_run_at(self) -> datetime | None:
-        """The earliest instant at which one of its triggers is due, if any ever is."""
+        """The earliest instant at which one of its triggers is dealt with, if any ever is."""
         return min(self.next_runs.values(), default=None)
 
     @property
@@ -130,7 +131,7 @@ class DueWorkflow:
 
 
 Unserved = tuple[DueWorkflow, Missed]
-"""A trigger, and instants of it that nobody dealt with."""
+"""A trigger, and instants or a clock gap of it that nobody dealt with."""
 
 
 def due_workflows(workflow: Workflow) -> list[DueWorkflow]:
@@ -163,7 +164,17 @@ def first_run_at(
     """Return when a trigger created at `now` is due first, or None if it never is."""
     plain = None if isinstance(trigger, ForeignTrigger) else timetable_of(trigger, now)
     timetable = delayed(plain, delay_of(trigger, tenant, workflow_id, trigger_id))
-    return timetable.next_after(now) if timetable else None
+    return timetable.next_place(now) if timetable else None
+
+
+def next_fires(workflow: Workflow) -> dict[str, datetime]:
+    """Return when each trigger fires next that still does, by the trigger's id."""
+    behind_gaps = {
+        due.trigger_id: timetable.next_after(due.next_run_at)
+        for due in due_workflows(workflow)
+        if (timetable := due.timetable).swallowed(due.next_run_at)
+    }
+    return known({**workflow.next_runs, **behind_gaps})
 
 
 def instants_after(
@@ -251,9 +262,8 @@ def without_passed(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Un
     places: dict[str, datetime | None] = {**workflow.next_runs}
     unserved: list[Unserved] = []
     for due in due_workflows(workflow):
-        if plan := resume_plan(due.timetable, due.next_run_at, now):
-            missed, places[due.trigger_id] = plan
-            unserved.append((due, missed))
+        missed, places[due.trigger_id] = resume_plan(due.timetable, due.next_run_at, now)
+        unserved += [(due, each) for each in missed]
     return replace(workflow, next_runs=known(places)), unserved
 
 
@@ -262,7 +272,7 @@ def move_behind(workflow: Workflow, due: DueWorkflow, until: datetime) -> Workfl
     place = workflow.next_runs.get(due.trigger_id)
     if place is None or place > until:
         return workflow
-    following = due.timetable.next_after(until)
+    following = due.timetable.next_place(until)
     return replace(workflow, next_runs=known({**workflow.next_runs, due.trigger_id: following}))
 
 

@@ -178,15 +178,15 @@ def test_an_instant_is_behind_when_the_next_has_come_or_a_minute_has_passed(
 @pytest.mark.parametrize(
     ("now", "resumed"),
     [
-        (9.999, None),
-        (10, (_missed(10, 10, 1), _at(20))),
-        (19.999, (_missed(10, 10, 1), _at(20))),
-        (20, (_missed(10, 20, 2), _at(30))),
-        (3600, (_missed(10, 3600, 360), _at(3610))),
+        (9.999, ([], _at(10))),
+        (10, ([_missed(10, 10, 1)], _at(20))),
+        (19.999, ([_missed(10, 10, 1)], _at(20))),
+        (20, ([_missed(10, 20, 2)], _at(30))),
+        (3600, ([_missed(10, 3600, 360)], _at(3610))),
     ],
 )
 def test_a_trigger_that_was_off_fires_none_of_what_it_missed(
-    now: float, resumed: tuple[Missed, datetime] | None
+    now: float, resumed: tuple[list[Missed], datetime]
 ) -> None:
     assert resume_plan(EVERY, _at(10), _at(now)) == resumed
 
@@ -253,9 +253,7 @@ def test_resuming_misses_everything_up_to_now_and_keeps_the_grid(
     interval: timedelta, late: int
 ) -> None:
     now = NOW + late * MS
-    resumed = resume_plan(_every(interval), NOW, now)
-    assert resumed is not None
-    missed, next_run_at = resumed
+    (missed,), next_run_at = resume_plan(_every(interval), NOW, now)
     assert next_run_at is not None
     assert missed.first == NOW
     assert missed.last <= now < next_run_at
@@ -304,7 +302,7 @@ def test_after_the_one_instant_of_a_trigger_there_is_none() -> None:
     assert timetable is not None
     assert _walk(timetable, _at(60), _at(59)) == ([], _at(60))
     assert _walk(timetable, _at(60), _at(3600)) == ([Fire(_at(60))], None)
-    assert resume_plan(timetable, _at(60), _at(3600)) == (_missed(60, 60, 1), None)
+    assert resume_plan(timetable, _at(60), _at(3600)) == ([_missed(60, 60, 1)], None)
 
 
 def test_an_instant_that_new_rules_moved_off_the_timetable_counts_as_one() -> None:

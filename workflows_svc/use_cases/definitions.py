@@ -238,8 +238,8 @@ class DefineWorkflows:
         self, current: Workflow, definition: WorkflowDefinition, now: datetime
     ) -> None:
         """Record the overdue instants of triggers that are about to be replaced."""
-        for due, missed in superseded(current, definition, now):
-            await self._record(current, due, missed, _why_superseded(current), now)
+        unserved = superseded(current, definition, now)
+        await self._recorded(current, current, unserved, _why_superseded(current), now)
 
     async def _record(
         self,
@@ -250,8 +250,9 @@ class DefineWorkflows:
         now: datetime,
         behind: datetime | None = None,
     ) -> Recorded:
-        paused = current.paused if why is SkipReason.PAUSED else None
-        skip = Skip(why, missed.first, missed.last, missed.count, paused)
+        reason = missed.why(why)
+        paused = current.paused if reason is SkipReason.PAUSED else None
+        skip = Skip(reason, missed.first, missed.last, missed.count, paused)
         found = await RecordSkipped(self.executions, self.timing)(due, skip, now, behind)
         if found.skip:
             self.count_skipped(found.skip)

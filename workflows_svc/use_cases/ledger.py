@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from shared.domain.clock_gaps import places_at
 from shared.domain.durations import MILLISECOND
 from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.execution import Execution, SkipReason, Status
+from shared.domain.identity import occurrence_id
 from shared.domain.jitter import timetable_from
 from shared.domain.ledger import first_of, last_of
-from shared.domain.moments import clock_of, has, read_moment
+from shared.domain.moments import clock_of, has, has_instant, is_local, read_moment
 from shared.domain.outcomes import Timing
 from shared.domain.why_occurrence import Account, Question, why_occurrence
+from shared.domain.workflow import Workflow
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
 from shared.ports.ledger import OccurrenceLedger, OccurrenceQuery
@@ -49,6 +52,9 @@ class ReadLedger:
         except ValueError as error:
             raise InvalidInput([FieldProblem("path/instant", str(error))]) from error
         records = await self._records(tenant, workflow_id, instant)
+        # The instant of a time that was jumped over is also that of a later time, which may fire.
+        if is_local(text) or not (records or has_instant(workflow, instant)):
+            records = await self._swallowed(workflow, instant) or records
         question = Question(
             workflow=workflow,
             instant=instant,
@@ -73,6 +79,16 @@ class ReadLedger:
         found = await self.ledger.find(query)
         own = [record for record in found if await self._stands_for(record, instant)]
         return tuple(sorted(own, key=lambda record: record.id))
+
+    async def _swallowed(self, workflow: Workflow, instant: datetime) -> tuple[Execution, ...]:
+        """Return the records of clock gaps that swallowed what an instant would be."""
+        tenant, name = workflow.tenant, workflow.id
+        ids = [
+            occurrence_id(tenant, name, trigger_id, place)
+            for trigger_id, place in places_at(workflow, instant).items()
+        ]
+        found = [await self.executions.get(tenant, each) for each in ids]
+        return tuple(record for record in found if record is not None)
 
     async def _stands_for(self, record: Execution, instant: datetime) -> bool:
         """Tell whether an instant that lies in a range is one of those that the range counts."""

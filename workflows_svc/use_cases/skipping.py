@@ -6,7 +6,7 @@ from datetime import datetime
 from shared.domain.execution import Skip
 from shared.domain.occurrences import recorded_until, skipped_occurrence
 from shared.domain.outcomes import Timing
-from shared.domain.schedule import Missed, missed_after
+from shared.domain.schedule import missed_after
 from shared.domain.workflow import DueWorkflow
 from shared.ports.executions import AddOutcome, ExecutionRepository
 
@@ -55,5 +55,7 @@ class RecordSkipped:
 
 
 def _behind(due: DueWorkflow, skip: Skip, until: datetime) -> Skip | None:
-    left: Missed | None = missed_after(due.timetable, until, skip.last)
+    if until < skip.first:
+        return skip
+    left = missed_after(due.timetable, until, skip.last)
     return replace(skip, first=left.first, last=left.last, count=left.count) if left else None
