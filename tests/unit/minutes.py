@@ -5,7 +5,7 @@ and folds: only what a zone's clocks show at an instant is asked for.
 """
 
 from calendar import monthrange
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, tzinfo
 from functools import cache
@@ -46,6 +46,10 @@ class Meant:
     def __init__(self, instants: list[list[datetime]], after_gaps: list[datetime]) -> None:
         self._instants = instants
         self._after_gaps = after_gaps
+
+    def swallowed(self) -> Counter[datetime]:
+        """Return how many local times are missing, by the instant at which clocks jump."""
+        return Counter(self._after_gaps)
 
     def fires(self, on_gap: OnGap, on_fold: OnFold) -> list[datetime]:
         """Return the instants of all fires, in order."""
