@@ -28,7 +28,7 @@ from tests.unit.test_any_sequence import (
     sequences,
 )
 
-EVENING: Final = datetime(2026, 3, 28, 18, tzinfo=UTC)
+EVENING: Final = datetime(2026, 3, 28, 22, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
 MS: Final = timedelta(milliseconds=1)
 
