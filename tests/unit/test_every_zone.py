@@ -1,4 +1,4 @@
-"""In every zone, around every change of its clocks, cron fires when a slow oracle says."""
+"""In every zone, around every change of its clocks, cron does what a slow oracle says."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,12 @@ import pytest
 from shared.domain.timetable import timetable_of
 from shared.domain.triggers import CronTrigger, OnFold, OnGap
 from shared.domain.zones import zone, zone_names
-from tests.unit.minutes import Minutes
+from tests.unit.minutes import Meant, Minutes
 
 BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
 END: Final = datetime(2028, 1, 1, tzinfo=UTC)
 SECOND: Final = timedelta(seconds=1)
+MILLISECOND: Final = timedelta(milliseconds=1)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 MONTH_END: Final = datetime(2026, 6, 30, tzinfo=UTC)
@@ -42,6 +43,9 @@ GAP: Final = ((OnGap.SKIP, OnFold.FIRST), (OnGap.NEXT_VALID, OnFold.BOTH))
 FOLD: Final = tuple((OnGap.NEXT_VALID, on_fold) for on_fold in OnFold)
 QUIET: Final = ((OnGap.SKIP, OnFold.BOTH),)
 """The choices that can make a difference; a change is a gap or a fold, never both."""
+
+Place = tuple[datetime, int]
+"""A fire, or a gap with how many local times it swallows."""
 
 Rules = tuple[tuple[datetime, timedelta], ...]
 """The offsets of a zone in these years, each with the instant from which it holds."""
@@ -83,8 +87,8 @@ def _differences(name: str) -> list[str]:
         for expression in expressions
         for meant in [minutes.meant(expression)]
         for on_gap, on_fold in choices
-        for expected in [set(meant.fires(on_gap, on_fold))]
-        for found in [set(_fires(name, expression, on_gap, on_fold, at - reach, at + reach))]
+        for expected in [set(_meant(meant, on_gap, on_fold))]
+        for found in [set(_places(name, expression, on_gap, on_fold, at - reach, at + reach))]
         if expected != found
     ]
 
@@ -96,19 +100,26 @@ def _occasions(name: str) -> list[tuple[datetime, tuple[tuple[OnGap, OnFold], ..
     return found or [(MONTH_END, QUIET)]
 
 
-def _fires(
+def _meant(meant: Meant, on_gap: OnGap, on_fold: OnFold) -> Iterator[Place]:
+    """Yield what the oracle says: each fire, and each gap with how many times it swallows."""
+    yield from ((at, 0) for at in meant.fires(on_gap, on_fold))
+    if on_gap is OnGap.SKIP:
+        yield from ((at - MILLISECOND, times) for at, times in meant.swallowed().items())
+
+
+def _places(
     name: str, expression: str, on_gap: OnGap, on_fold: OnFold, begin: datetime, end: datetime
-) -> Iterator[datetime]:
-    """Yield what the product says, from one fire to the next; `begin` itself may be one."""
+) -> Iterator[Place]:
+    """Yield what the product says, from one place to the next; `begin` itself may be one."""
     trigger = CronTrigger(
         type="cron", schedule=(expression,), timezone=name, onGap=on_gap, onFold=on_fold
     )
     timetable = timetable_of(trigger, begin)
     assert timetable is not None
-    at = timetable.next_after(begin - SECOND)
+    at = timetable.next_place(begin - SECOND)
     while at is not None and at < end:
-        yield at
-        at = timetable.next_after(at)
+        yield at, timetable.swallowed(at)
+        at = timetable.next_place(at)
 
 
 @cache
