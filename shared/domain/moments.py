@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.domain.cron_timetable import CronTimetable
@@ -31,11 +31,6 @@ class Moment:
     after: datetime | None
 
 
-def is_local(text: str) -> bool:
-    """Tell whether a text is to be read as a local time rather than an instant."""
-    return _LOCAL.fullmatch(text) is not None
-
-
 def read_moment(text: str, trigger: CronTrigger | None) -> datetime:
     """Read an instant, or a local time of the zone of a cron trigger (UTC, if there is none).
 
@@ -43,15 +38,31 @@ def read_moment(text: str, trigger: CronTrigger | None) -> datetime:
     one that does not exist is what clocks that had not been set would show. Raises
     ValueError saying what would be right.
     """
-    if not is_local(text):
+    local = _local_in(text)
+    if local is None:
         return parse_instant(text)
-    instant = parse_instant(f"{text.replace(' ', 'T')}{'' if text.count(':') > 1 else ':00'}Z")
     if trigger is None:
-        return instant
-    local = instant.replace(tzinfo=None)
+        return local.replace(tzinfo=UTC)
     before, after = offsets(local, zone(trigger.timezone))
     second = before > after and trigger.on_fold is OnFold.SECOND
     return instant_at(local, after if second else before)
+
+
+def is_missing(text: str, trigger: CronTrigger | None) -> bool:
+    """Tell whether a text is a local time that does not exist in the zone of a cron trigger."""
+    local = _local_in(text)
+    if local is None or trigger is None:
+        return False
+    before, after = offsets(local, zone(trigger.timezone))
+    return before < after
+
+
+def _local_in(text: str) -> datetime | None:
+    """Return the local time that a text is; None for one with an offset. Raises ValueError."""
+    if not _LOCAL.fullmatch(text):
+        return None
+    seconds = "" if text.count(":") > 1 else ":00"
+    return parse_instant(f"{text.replace(' ', 'T')}{seconds}Z").replace(tzinfo=None)
 
 
 def moment(workflow: Workflow, instant: datetime) -> Moment | None:

@@ -11,7 +11,7 @@ from shared.domain.execution import Execution, SkipReason, Status
 from shared.domain.identity import occurrence_id
 from shared.domain.jitter import timetable_from
 from shared.domain.ledger import first_of, last_of
-from shared.domain.moments import clock_of, has, has_instant, is_local, read_moment
+from shared.domain.moments import clock_of, has, has_instant, is_missing, read_moment
 from shared.domain.outcomes import Timing
 from shared.domain.why_occurrence import Account, Question, why_occurrence
 from shared.domain.workflow import Workflow
@@ -47,13 +47,14 @@ class ReadLedger:
         Raises NotFound, or InvalidInput for what is neither an instant nor a local time.
         """
         workflow = await self.define.get(tenant, workflow_id)
+        clock = clock_of(workflow.definition.all_triggers)
         try:
-            instant = read_moment(text, clock_of(workflow.definition.all_triggers))
+            instant = read_moment(text, clock)
         except ValueError as error:
             raise InvalidInput([FieldProblem("path/instant", str(error))]) from error
         records = await self._records(tenant, workflow_id, instant)
         # The instant of a time that was jumped over is also that of a later time, which may fire.
-        if is_local(text) or not (records or has_instant(workflow, instant)):
+        if is_missing(text, clock) or not (records or has_instant(workflow, instant)):
             records = await self._swallowed(workflow, instant) or records
         question = Question(
             workflow=workflow,
