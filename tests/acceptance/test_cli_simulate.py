@@ -52,6 +52,16 @@ async def test_it_shows_fires_skips_warnings_and_where_the_load_is(
     assert len(shown.lines) < 70
 
 
+async def test_it_tells_what_a_clock_gap_swallows(workflows: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({**NIGHTLY, "trigger": {**NIGHTLY["trigger"], "onGap": "skip"}}))
+    shown = await workflows("simulate", str(path), *SINCE, "--for", "2d")
+    rows = {line.split()[0]: line.split()[1:] for line in shown.lines if line}
+    assert rows["n"] == ["1", "1", "gap"]
+    assert "2026-03-29 00:59:59  n         skipped: gap\n" in shown.out
+    assert "2026-03-30 00:30:00  n         fired" in shown.out
+
+
 async def test_machines_get_all_of_it_as_json(workflows: CommandLine, file: str) -> None:
     shown = await workflows("simulate", file, *SINCE, "--for", "36h", "--json")
     assert (shown.json["since"], shown.json["until"]) == (

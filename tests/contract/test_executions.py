@@ -41,8 +41,17 @@ async def test_an_added_execution_reads_back_equal(executions: ExecutionReposito
     assert await executions.get(TENANT, "unknown") is None
 
 
-async def test_a_skipped_execution_reads_back_equal(executions: ExecutionRepository) -> None:
-    reason = Skip(SkipReason.MISSED, NOW, NOW + 3 * SECOND, 4)
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Skip(SkipReason.MISSED, NOW, NOW + 3 * SECOND, 4),
+        Skip(SkipReason.GAP, NOW - SECOND / 1000, NOW - SECOND / 1000, 4),
+    ],
+    ids=lambda reason: reason.reason.value,
+)
+async def test_a_skipped_execution_reads_back_equal(
+    executions: ExecutionRepository, reason: Skip
+) -> None:
     skipped = transitions.skip(queued(), reason, RETENTION)
     await executions.add([skipped])
     assert await executions.get(TENANT, skipped.id) == skipped

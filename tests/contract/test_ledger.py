@@ -111,6 +111,13 @@ async def test_a_range_is_listed_once_also_if_it_began_before(book: Book) -> Non
     assert await book.instants(replace(ALL, after=(at(6), fired(6).id))) == [-10]
 
 
+async def test_what_a_clock_gap_swallowed_is_listed_at_its_one_place(book: Book) -> None:
+    await book.add(skipped(1, 5, 4), skipped(5.5, 5.5, 60), fired(6))
+    assert await book.instants(ALL) == [6, 5.5, 1]
+    assert await book.instants(replace(ALL, since=at(5.5), until=at(5.6))) == [5.5]
+    assert await book.instants(replace(ALL, since=at(5.6), until=at(6))) == []
+
+
 async def test_runs_of_a_backfill_do_not_hide_the_range_that_they_make_up_for(book: Book) -> None:
     await book.add(skipped(0, 9, 10), fired(2, run=1), fired(3, run=1))
     assert await book.instants(replace(ALL, since=at(5), until=at(9))) == [0]

@@ -1,24 +1,19 @@
 """The night in which clocks are set forward leaves one record of what it swallowed."""
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import product
 from typing import Any
 
 import pytest
 import structlog
 
-from shared.adapters.memory.clock import ManualClock
 from shared.contracts.api import workflow_view
-from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Skip, SkipReason
 from shared.domain.jitter import delay_of
 from shared.domain.schedule_warnings import schedule_warnings
 from shared.domain.workflow import Workflow, due_workflows, move_behind
 from shared.ports.workflows import Advance
 from tests.support.builders import SECOND, TENANT, workflow
-from tests.unit.doubles import Faults, FlakyBus, counted
-from tests.unit.rivals import HELLO, World, orders, take_turns
+from tests.unit.doubles import counted
 from tests.unit.schedulers import House, ticking
 from tests.unit.test_ledger_edges import DAY, HOUR, api, cron, document, end_all, pass_time, stored
 
@@ -260,54 +255,6 @@ async def test_each_of_several_triggers_has_its_own_gap(house: House) -> None:
         await pass_time(house, QUARTER, 2)
     gaps = {e.trigger_id: e.skip.count for e in house.occurrences() if e.skip}
     assert gaps == {"n": 1, "q": 4}
-
-
-def world(trigger: dict[str, Any], now: datetime) -> World:
-    """Return a world in which nobody looked since the evening."""
-    made = World()
-    made.clock = ManualClock(now)
-    made.bus = FlakyBus(made.clock)
-    due = workflow(trigger=trigger, now=EVENING)
-    made.workflows._by_key = {due.key: due}
-    return made
-
-
-def all_of(world: World) -> list[Told]:
-    return told(list(world.executions._by_id.values()))
-
-
-async def test_two_schedulers_record_a_gap_once_in_whatever_order_their_calls_come() -> None:
-    for order in orders(4):
-        night = world(NIGHTLY, JUMP)
-        await take_turns(night, order)
-        assert all_of(night) == [GAP], order
-        assert night.next_run_at() == AFTER, order
-
-
-async def test_two_schedulers_on_either_side_of_a_gap_record_it_once() -> None:
-    for order in orders(5):
-        night = world({**QUARTERS, "startAt": "2026-03-29T00:30:00Z"}, JUMP + QUARTER)
-        await take_turns(night, order, ManualClock(JUMP - QUARTER), night.clock)
-        await night.catch_up()
-        gaps = [one for one in all_of(night) if one[1] == "gap"]
-        assert gaps == [(EVE, "gap", 4)], order
-        counts = sum(n for _, what, n in all_of(night) if what != "gap")
-        assert (counts, night.next_run_at()) == (4, JUMP + 2 * QUARTER), order
-
-
-@pytest.mark.parametrize("later", [timedelta(), HOUR, DAY])
-async def test_a_crash_at_any_write_around_a_gap_is_made_good(later: timedelta) -> None:
-    for number, lost in product(range(9), ["before", "after"]):
-        night = world(QUARTERS, JUMP + QUARTER)
-        with suppress(Unavailable):
-            await night.scheduler(Faults.at(lost, number))([HELLO])
-        await night.clock.advance(later)
-        night.finish()
-        await night.catch_up()
-        found = all_of(night)
-        assert [one for one in found if one[1] == "gap"] == [(EVE, "gap", 4)], (number, lost)
-        passed = (night.clock.now() - EVENING) // QUARTER
-        assert sum(n for _, what, n in found if what != "gap") == passed, (number, lost)
 
 
 def test_a_workflow_behind_a_longer_record_goes_on_at_the_gap_after_it() -> None:

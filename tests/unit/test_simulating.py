@@ -93,6 +93,17 @@ async def test_what_the_clocks_do_to_a_schedule_is_told() -> None:
     assert {one.minute: one.fires for one in report.load} == {"00:30": 12, "01:00": 1, "01:30": 87}
 
 
+async def test_what_a_clock_gap_swallows_is_told_with_its_reason() -> None:
+    quarters = {"schedule": "*/15 1,2 * * *", "timezone": "Europe/Berlin", "onGap": "skip"}
+    report = await _simulate(
+        _document("q", type="cron", **quarters), length=timedelta(days=88), takes=timedelta()
+    )
+    (gap,) = (one for one in report.occurrences if one.outcome == "gap")
+    assert (f"{gap.at:%d %H:%M:%S}", gap.at.microsecond, gap.count) == ("29 00:59:59", 999_000, 4)
+    (hello,) = report.workflows
+    assert (hello.fires, hello.skipped) == (87 * 8 - 1 + 4 + 5, {"gap": 4})
+
+
 async def test_what_is_wrong_with_a_definition_is_said_and_nothing_is_simulated() -> None:
     report = await _simulate(_every("10m"), _every("10x"), _every("10m"), 5)
     assert [(r.definition, r.pointer) for r in report.refused] == [
