@@ -1,7 +1,8 @@
 """Wires a simulation: the scheduler's own use case, and everything around it in memory."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -22,6 +23,7 @@ from shared.adapters.system.clock import SystemClock
 from shared.contracts.simulation import Refusal, SimulationReport, SimulationRequest
 from shared.domain.catalogue import ActionCatalogue
 from shared.domain.errors import InvalidInput
+from shared.domain.execution import Execution
 from shared.domain.identity import DEFAULT_TENANT
 from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow, create
@@ -42,9 +44,40 @@ async def simulate(
             since=since, until=since, refused=tuple(refused), load=[], occurrences=[]
         )
     until = since + request.length
+    played = await rehearse(workflows, since, until, request.takes, most_looks)
+    listed = occurrences(played.executions)
+    return SimulationReport(
+        since=since,
+        until=played.stopped or until,
+        complete=played.stopped is None,
+        workflows=tuple(per_workflow(workflows, played.executions, since)),
+        most_running=played.most_running,
+        load=load(played.executions),
+        occurrences=listed[:MOST_LISTED],
+        more_occurrences=len(listed[MOST_LISTED:]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The executions that came of workflows, and where it stopped if that was too early."""
+
+    executions: list[Execution]
+    most_running: int
+    stopped: datetime | None
+
+
+async def rehearse(
+    workflows: Sequence[Workflow],
+    since: datetime,
+    until: datetime,
+    takes: timedelta,
+    most_looks: int = MOST_LOOKS,
+) -> Rehearsal:
+    """Let the scheduler fire workflows; every execution takes as long, and succeeds."""
     storage, executions, clock = MemoryWorkflows(), MemoryExecutions(), ManualClock(since)
     timing, metrics = Timing(), SchedulerMetrics(CollectorRegistry())
-    runners = SimulatedRunners(executions, clock, request.takes, timing)
+    runners = SimulatedRunners(executions, clock, takes, timing)
     halt = HaltFailing(storage, MemoryLedger(executions), metrics)
     promote = PromoteBuffered(
         ServeBuffer(storage, executions, clock, timing), runners, runners, clock, metrics
@@ -54,17 +87,7 @@ async def simulate(
         await storage.add(workflow)
     stopped = await Simulation(storage, fire, runners, clock.leap_to, most_looks).run(until)
     found = await executions.find(ExecutionQuery(tenant=DEFAULT_TENANT, limit=_ALL))
-    listed = occurrences(found)
-    return SimulationReport(
-        since=since,
-        until=stopped or until,
-        complete=stopped is None,
-        workflows=tuple(per_workflow(workflows, found, since)),
-        most_running=runners.most_running,
-        load=load(found),
-        occurrences=listed[:MOST_LISTED],
-        more_occurrences=len(listed[MOST_LISTED:]),
-    )
+    return Rehearsal(found, runners.most_running, stopped)
 
 
 def _read(

@@ -1,0 +1,114 @@
+"""Looking ahead at a workflow: its next instants, and what is to be expected of each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import chain
+from typing import Final
+
+from shared.domain.execution import Execution, Status
+from shared.domain.foresight import Ahead, Foreseen, Held, foresee
+from shared.domain.timetable import Timetable
+from shared.domain.workflow import Workflow, due_workflows, instants_after
+
+MOST_BEFORE: Final = 2_000
+"""So many instants are reckoned through to find out what a later one meets."""
+
+
+class Source(StrEnum):
+    """Where the time that an execution is assumed to take comes from."""
+
+    GIVEN = "given"
+    MEASURED = "measured"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """How long an execution is assumed to take, if there is anything to go by.
+
+    If it was measured, it is the median of so many executions.
+    """
+
+    source: Source = Source.UNKNOWN
+    length: timedelta | None = None
+    executions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to come of a workflow; before `reckoned_from`, nothing was reckoned with."""
+
+    workflow: Workflow
+    assumed: Assumed
+    instants: Iterator[Foreseen]
+    reckoned_from: datetime | None = None
+
+
+def measured(recent: Sequence[Execution]) -> Assumed:
+    """Return the median of how long the scheduled ones of recent executions took.
+
+    What was cancelled would have taken longer, nobody knows how much; if that is true of
+    half of them, so is the median.
+    """
+    started = [e for e in recent if e.scheduled_for is not None and e.started_at is not None]
+    cancelled = sum(e.status is Status.CANCELLED for e in started)
+    lasted = sorted(
+        e.finished_at - e.started_at
+        for e in started
+        if e.finished_at and e.started_at and e.status is not Status.CANCELLED
+    )
+    number = len(lasted) + cancelled
+    middle = (number - 1) // 2
+    if not lasted or middle >= len(lasted):
+        return Assumed()
+    return Assumed(Source.MEASURED, lasted[middle], number)
+
+
+def held_by(holders: Sequence[Execution], waiting: int, length: timedelta, now: datetime) -> Held:
+    """Return when the executions that hold a workflow end, if they take so long.
+
+    One that has taken longer already is taken to end now; what is in backoff or waits for a
+    timer holds its workflow at least until that.
+    """
+    ends = (max((e.started_at or now) + length, e.next_attempt_at or now, now) for e in holders)
+    return Held(now, tuple(ends), waiting)
+
+
+def outlook(workflow: Workflow, since: datetime, assumed: Assumed, held: Held) -> Outlook:
+    """Look at the instants of a workflow after `since`, which is not before `held.at`.
+
+    What those meet depends on the ones before. If too many lie between, the workflow is
+    taken to be free at `since`.
+    """
+    length, now = assumed.length, held.at
+    if length is None:
+        plain = (Foreseen(at, name) for at, name in instants_after(workflow, since, now))
+        return Outlook(workflow, assumed, plain)
+    policy = workflow.definition.overlap_policy
+    reckoned = foresee(_ahead(workflow, now, now), policy, length, held)
+    for _ in range(MOST_BEFORE):
+        first = next(reckoned, None)
+        if first is None or first.at > since:
+            return Outlook(workflow, assumed, chain([first] if first else [], reckoned), now)
+    afresh = foresee(_ahead(workflow, since, now), policy, length, Held(since))
+    return Outlook(workflow, assumed, afresh, since)
+
+
+def _ahead(workflow: Workflow, since: datetime, now: datetime) -> list[Ahead]:
+    """Return the instants of each trigger; those between `now` and `since` are taken to fire."""
+    found = []
+    for due in due_workflows(workflow):
+        timetable, left = due.timetable, due.runs_left
+        if left is not None:
+            left = max(0, left - timetable.count(now, since))
+        found.append(Ahead(due.trigger_id, _following(timetable, since), left))
+    return found
+
+
+def _following(timetable: Timetable, since: datetime) -> Iterator[datetime]:
+    at = timetable.next_after(since)
+    while at is not None:
+        yield at
+        at = timetable.next_after(at)
