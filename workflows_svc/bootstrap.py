@@ -134,7 +134,7 @@ def _services(
         settings.expression_names,
         lambda skip: skipped.labels(skip.reason.value).inc(skip.count),
     )
-    plan_backfill = PlanBackfill(define, ledger, clock)
+    plan_backfill, queries = PlanBackfill(define, ledger, clock), Queries(workflows, executions)
     cancel = CancelExecution(change, clock, timing, notices.put, requests.put)
     return Services(
         define=define,
@@ -145,8 +145,8 @@ def _services(
         resolve=ResolveAction(change, clock, requests.put),
         repeat=RepeatExecution(pinned, clock, timing, _new_id, start),
         inspect=InspectExecutions(pinned, clock),
-        queries=Queries(workflows, executions),
-        preview=PreviewSchedules(define, clock),
+        queries=queries,
+        preview=PreviewSchedules(define, clock, queries),
         ledger=ReadLedger(define, workflows, executions, ledger, clock, timing),
         plan_backfill=plan_backfill,
         backfill=RunBackfill(plan_backfill, executions, clock, timing, notices.put),

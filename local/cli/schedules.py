@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from local.cli.options import AsJson, api
-from local.cli.output import local_time, print_json, say, table
+from local.cli.output import Json, local_time, print_json, say, table
 from local.cli.workflows import WorkflowId, workflow_path
 
 
@@ -18,21 +18,61 @@ def preview(
     count: Annotated[
         int, typer.Option("--count", min=1, max=1000, help="How many to show at most.")
     ] = 10,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            "--duration",
+            help="How long an execution takes, such as 90s; by default, as long as of late.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show when a workflow is due next."""
-    asked = {"count": count} | ({} if since is None else {"from": since})
+    """Show when a workflow is due next, and what would keep it from running then."""
+    given = {"from": since, "duration": duration}
+    asked = {"count": count, **{name: text for name, text in given.items() if text is not None}}
     found = api().get(f"{workflow_path(workflow)}/preview", asked)
     if as_json:
         print_json(found)
         return
-    items, there = found["items"], found.get("timezone", "THE TRIGGER'S ZONE")
-    several = any("trigger" in item for item in items)
-    table(
-        ("HERE", f"IN {there}", *(["TRIGGER"] if several else [])),
-        ([local_time(i["at"]), i["local"], *([i["trigger"]] if several else [])] for i in items),
-        f"Nothing: '{workflow}' has no instants to come.",
-    )
+    _show(found, workflow)
     if not found["enabled"]:
         state, cure = ("paused", "resume") if found.get("paused") else ("disabled", "enable")
         say(f"'{workflow}' is {state}: none of them fires until 'workflows {cure} {workflow}'.")
+
+
+def _show(found: Json, workflow: str) -> None:
+    """Print the instants; what is more than their time has a column only where there is any."""
+    items, there = found["items"], found.get("timezone", "THE TRIGGER'S ZONE")
+    columns = {
+        "HERE": [local_time(item["at"]) for item in items],
+        f"IN {there}": [item["local"] for item in items],
+        "TRIGGER": [item.get("trigger", "") for item in items],
+        "EXPECTED": [_expected(item) for item in items],
+    }
+    told = {name: texts for name, texts in columns.items() if any(texts)}
+    nothing = f"Nothing: '{workflow}' has no instants to come."
+    table(tuple(told), zip(*told.values(), strict=True), nothing)
+    assumed = found["assumed"]
+    if "EXPECTED" in told:
+        say(f"EXPECTED is what happens if an execution takes {_length(assumed)}.")
+    elif items and assumed["source"] == "given":
+        say(f"All of them fire if an execution takes {_length(assumed)}.")
+
+
+def _length(assumed: Json) -> str:
+    """Return how long an execution is assumed to take, and why."""
+    if assumed["source"] == "given":
+        return str(assumed["duration"])
+    return f"{assumed['duration']}, the median of {assumed['executions']} recent ones"
+
+
+def _expected(item: Json) -> str:
+    """Return what is to be expected of an instant, unless it simply fires."""
+    match item["expected"]:
+        case "skipped":
+            return f"skipped: {item['reason']}"
+        case "buffered":
+            return f"waits until {local_time(item['startsAt'])}"
+        case "replaced":
+            return f"cancelled at {local_time(item['replacedAt'])}"
+    return ""

@@ -54,6 +54,11 @@ def parse_duration(value: object) -> timedelta:
     )
 
 
+def parse_positive_duration(value: object) -> timedelta:
+    """Read a duration that is not 0; raise ValueError saying what would be right."""
+    return _positive(parse_duration(value))
+
+
 def format_duration(length: timedelta) -> str:
     """Return the canonical form: the largest unit that divides `length` (rounded down to 1 ms)."""
     for unit, size in _UNITS.items():

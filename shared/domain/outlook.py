@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 from shared.domain.execution import Execution, Status
@@ -42,7 +42,7 @@ class Outlook:
 
     workflow: Workflow
     assumed: Assumed
-    instants: Iterator[Foreseen]
+    instants: Sequence[Foreseen]
     reckoned_from: datetime | None = None
 
 
@@ -66,34 +66,49 @@ def measured(recent: Sequence[Execution]) -> Assumed:
     return Assumed(Source.MEASURED, lasted[middle], number)
 
 
-def held_by(holders: Sequence[Execution], waiting: int, length: timedelta, now: datetime) -> Held:
+def held_by(
+    workflow: Workflow, holders: Sequence[Execution], waiting: int, length: timedelta, now: datetime
+) -> Held:
     """Return when the executions that hold a workflow end, if they take so long.
 
     One that has taken longer already is taken to end now; what is in backoff or waits for a
-    timer holds its workflow at least until that.
+    timer holds its workflow at least until that. One that is queued ahead of an instant that
+    is still to come is what is expected of that instant, and not in its way.
     """
-    ends = (max((e.started_at or now) + length, e.next_attempt_at or now, now) for e in holders)
+    coming = {(due.trigger_id, due.timetable.next_after(now)) for due in due_workflows(workflow)}
+    ends = (
+        max(_begin(e, now) + length, e.next_attempt_at or now, now)
+        for e in holders
+        if (e.trigger_id, e.scheduled_for) not in coming
+    )
     return Held(now, tuple(ends), waiting)
 
 
-def outlook(workflow: Workflow, since: datetime, assumed: Assumed, held: Held) -> Outlook:
-    """Look at the instants of a workflow after `since`, which is not before `held.at`.
+def _begin(execution: Execution, now: datetime) -> datetime:
+    return execution.started_at or max(now, execution.scheduled_for or now)
+
+
+def outlook(
+    workflow: Workflow, since: datetime, count: int, assumed: Assumed, held: Held
+) -> Outlook:
+    """Look at the next `count` instants of a workflow after `since`, which is `held.at` or later.
 
     What those meet depends on the ones before. If too many lie between, the workflow is
     taken to be free at `since`.
     """
     length, now = assumed.length, held.at
     if length is None:
-        plain = (Foreseen(at, name) for at, name in instants_after(workflow, since, now))
-        return Outlook(workflow, assumed, plain)
+        due = islice(instants_after(workflow, since, now), count)
+        return Outlook(workflow, assumed, [Foreseen(at, name) for at, name in due])
     policy = workflow.definition.overlap_policy
     reckoned = foresee(_ahead(workflow, now, now), policy, length, held)
     for _ in range(MOST_BEFORE):
         first = next(reckoned, None)
         if first is None or first.at > since:
-            return Outlook(workflow, assumed, chain([first] if first else [], reckoned), now)
+            found = islice(chain([first] if first else [], reckoned), count)
+            return Outlook(workflow, assumed, list(found), now)
     afresh = foresee(_ahead(workflow, since, now), policy, length, Held(since))
-    return Outlook(workflow, assumed, afresh, since)
+    return Outlook(workflow, assumed, list(islice(afresh, count)), since)
 
 
 def _ahead(workflow: Workflow, since: datetime, now: datetime) -> list[Ahead]:

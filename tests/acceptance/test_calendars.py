@@ -133,7 +133,8 @@ async def test_a_trigger_that_cannot_work_is_refused_with_the_place(
 
 async def test_a_preview_is_refused_for_what_it_does_not_know(stack: Stack) -> None:
     assert (await stack.request("GET", "/workflows/none/preview")).status_code == 404
-    for wrong in ("from=yesterday", "count=0", "count=1001", "until=2027-01-01T00:00:00Z"):
+    known = ("from=yesterday", "count=0", "count=1001", "duration=0s")
+    for wrong in (*known, "until=2027-01-01T00:00:00Z"):
         response = await stack.request("GET", f"/workflows/nightly/preview?{wrong}")
         assert response.status_code == 422, wrong
 

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, Final
 
 import pytest
@@ -61,8 +60,7 @@ def triggers(draw: st.DrawFn) -> list[Json]:
 
 
 def foreseen(of: Workflow, length: timedelta, held: Held = NOTHING) -> list[Foreseen]:
-    found = outlook(of, held.at, Assumed(Source.GIVEN, length), held).instants
-    return list(islice(found, MOST))
+    return list(outlook(of, held.at, MOST, Assumed(Source.GIVEN, length), held).instants)
 
 
 def rehearsed(of: Workflow, length: timedelta, until: datetime) -> list[Execution]:

@@ -92,7 +92,7 @@ async def test_a_workflow_is_shown_with_the_warning() -> None:
     await desk.create(log("a"), trigger=EVERY_TEN)
     await desk.executions.add([each.evolve(active_key=None) for each in lasting(*[30] * 6)])
     queries = Queries(desk.workflows, desk.executions)
-    preview = PreviewSchedules(desk.define, desk.clock)
+    preview = PreviewSchedules(desk.define, desk.clock, queries)
     found = await desk.define.get(TENANT, "hello")
     (warning,) = preview.warnings(found, await queries.recent(found))
     assert (warning.pointer, "too frequent" in warning.message) == ("/trigger", True)

@@ -1,7 +1,6 @@
 """Looking ahead at a workflow: how long its executions take, and what a later instant meets."""
 
 from datetime import timedelta
-from itertools import islice
 
 import pytest
 
@@ -73,13 +72,24 @@ def test_where_there_is_nothing_to_go_by_nothing_is_assumed(recent: list[Executi
     ids=["running", "longer than usual", "not begun", "waiting for its next attempt"],
 )
 def test_what_holds_a_workflow_ends_when_its_time_has_passed(holder: Execution, ends: int) -> None:
-    held = held_by([holder], 2, 15 * SECOND, NOW)
+    held = held_by(workflow(), [holder], 2, 15 * SECOND, NOW)
     assert held == Held(NOW, (NOW + ends * SECOND,), 2)
 
 
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING])
+def test_what_is_queued_ahead_of_its_instant_is_not_in_its_own_way(status: Status) -> None:
+    instant = NOW + 10 * SECOND
+    of = workflow(triggers=[{"id": "t", "type": "cron", "schedule": "*/10 * * * * *"}])
+    holder = queued(status=status, trigger_id="t", scheduled_for=instant)
+    assert held_by(of, [holder], 0, 15 * SECOND, NOW) == FREE
+    # A plain interval counts from its next instant, so this one is not listed any more.
+    elsewhere = workflow(triggers=[{"id": "t", "type": "periodic", "interval": "20s"}])
+    assert held_by(elsewhere, [holder], 0, 15 * SECOND, NOW).ends == (NOW + 25 * SECOND,)
+
+
 def expected(of: Workflow, since: int, assumed: Assumed = FIFTEEN) -> list[tuple[float, Expected]]:
-    found = outlook(of, NOW + since * SECOND, assumed, FREE).instants
-    return [((each.at - NOW).total_seconds(), each.expected) for each in islice(found, 3)]
+    found = outlook(of, NOW + since * SECOND, 3, assumed, FREE).instants
+    return [((each.at - NOW).total_seconds(), each.expected) for each in found]
 
 
 def test_what_a_later_instant_meets_depends_on_those_before() -> None:
@@ -93,9 +103,9 @@ def test_what_a_later_instant_meets_depends_on_those_before() -> None:
 def test_too_far_ahead_a_workflow_is_taken_to_be_free() -> None:
     often = workflow(interval="10s")
     far, further = MOST_BEFORE * 10 - 5, MOST_BEFORE * 10
-    near = outlook(often, NOW + far * SECOND, FIFTEEN, FREE)
-    assert (near.reckoned_from, next(near.instants).expected) == (NOW, Expected.SKIPPED)
-    afresh = outlook(often, NOW + further * SECOND, FIFTEEN, FREE)
+    near = outlook(often, NOW + far * SECOND, 1, FIFTEEN, FREE)
+    assert (near.reckoned_from, near.instants[0].expected) == (NOW, Expected.SKIPPED)
+    afresh = outlook(often, NOW + further * SECOND, 1, FIFTEEN, FREE)
     assert afresh.reckoned_from == NOW + further * SECOND
     assert expected(often, further)[0] == (further + 10, Expected.FIRES)
 
@@ -119,6 +129,6 @@ def test_of_runs_that_are_too_far_ahead_to_reckon_with_all_are_taken_to_fire() -
 def test_where_nothing_is_assumed_every_instant_is_said_to_fire() -> None:
     often = workflow(interval="10s")
     holder = Held(NOW, (NOW + timedelta(hours=1),))
-    found = outlook(often, NOW, UNKNOWN, holder)
+    found = outlook(often, NOW, 100, UNKNOWN, holder)
     assert found.reckoned_from is None
-    assert {each.expected for each in islice(found.instants, 100)} == {Expected.FIRES}
+    assert {each.expected for each in found.instants} == {Expected.FIRES}

@@ -11,6 +11,8 @@ from shared.contracts.schedules import preview_view
 from shared.domain.catalogue import definition_text, normalised
 from shared.domain.errors import InvalidInput
 from shared.domain.execution import Skip, SkipReason
+from shared.domain.foresight import Foreseen
+from shared.domain.outlook import Assumed, Outlook
 from shared.domain.schedule_warnings import schedule_warnings
 from shared.domain.workflow import Workflow, disable, instants_after
 from shared.ports.bus import WorkflowChanged
@@ -208,7 +210,8 @@ def test_a_preview_tells_the_clocks_of_each_trigger(
 ) -> None:
     nightly = [{"type": "cron", "schedule": "@daily", "timezone": zone} for zone in zones]
     made = workflow(triggers=[*nightly, RARE])
-    view = preview_view(made, [(NOW, "cron"), (NOW, "cron-2"), (NOW, "rare")])
+    instants = [Foreseen(NOW, name) for name in ("cron", "cron-2", "rare")]
+    view = preview_view(Outlook(made, Assumed(), instants))
     assert view.timezone == shown
     assert [(item.trigger, item.local) for item in view.items] == [
         ("cron", "2026-01-01T09:00:00+09:00"),
@@ -218,5 +221,6 @@ def test_a_preview_tells_the_clocks_of_each_trigger(
 
 
 def test_a_preview_of_an_only_trigger_need_not_name_it() -> None:
-    (item,) = preview_view(workflow(interval="10s"), [(NOW, "periodic")]).items
+    only = Outlook(workflow(interval="10s"), Assumed(), [Foreseen(NOW, "periodic")])
+    (item,) = preview_view(only).items
     assert item.trigger is None

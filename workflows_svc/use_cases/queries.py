@@ -22,7 +22,12 @@ class WorkflowState:
 
     workflow: Workflow
     holders: tuple[Execution, ...]
-    buffered: int = 0
+    crowd: Crowd
+
+    @property
+    def buffered(self) -> int:
+        """How many executions of it wait for their turn, those of backfills included."""
+        return len(self.crowd.places)
 
     @property
     def active(self) -> Execution | None:
@@ -89,7 +94,7 @@ class Queries:
             WorkflowState(
                 workflow,
                 tuple(active[key] for key in keys[workflow.key] if key in active),
-                len(crowds[workflow.key].places) if workflow.key in crowds else 0,
+                crowds.get(workflow.key, Crowd()),
             )
             for workflow in workflows
         ]
