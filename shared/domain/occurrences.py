@@ -21,7 +21,7 @@ def occurrence(due: DueWorkflow, fire_at: datetime, now: datetime, timing: Timin
         status=Status.QUEUED,
         created_at=now,
         scheduled_for=fire_at,
-        deadline=now + due.timeout if due.timeout else None,
+        deadline=max(now, fire_at) + due.timeout if due.timeout else None,
         retries_left=due.retries,
         active_key=due.key,
     )

@@ -156,6 +156,8 @@ def skip(
         active_key=None,
         buffer_key=None,
         wake_at=None,
+        retries_left=0,
+        deadline=None,
         seq=1,
         finished_at=at,
         expires_at=at + retention,

@@ -11,6 +11,7 @@ from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import EventType, Execution, Skip, SkipReason, Status
+from shared.domain.fold import differences
 from shared.domain.workflow import Workflow, delete, disable, redefine
 from shared.domain.zones import tzdata_version
 from shared.ports.bus import ExecutionRequest
@@ -276,3 +277,12 @@ async def test_a_single_instant_fires_once_even_if_late_and_is_never_due_again(r
     assert await rig.next_run_at() is None
     assert await rig.fire([HELLO]) == []
     assert len(rig.executions._by_id) == 1
+
+
+async def test_what_is_recorded_of_an_overlap_is_what_its_history_gives(rig: Rig) -> None:
+    await rig.workflows.add(workflow(interval="10s", timeout="1m", retry={"retries": 3}))
+    for _ in range(2):
+        await rig.clock.advance(10 * SECOND)
+        await rig.fire([HELLO])
+    (skipped,) = [e for e in rig.executions.stored() if e.skip]
+    assert differences(skipped) == []

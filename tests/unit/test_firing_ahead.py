@@ -49,6 +49,16 @@ async def test_an_occurrence_is_queued_and_announced_ahead_of_its_instant(house:
         assert found.next_run_at == NOW + 14 * SECOND
 
 
+async def test_the_time_ahead_of_the_instant_does_not_count_against_the_timeout(
+    house: House,
+) -> None:
+    await house.add("hello", interval="7s", timeout="1s")
+    async with ticking(house.ticker(lead=LEAD)):
+        await house.wait(6)
+    (ahead,) = house.occurrences()
+    assert ahead.deadline == NOW + 8 * SECOND
+
+
 async def test_an_instant_just_behind_the_next_poll_is_queued_ahead_as_well(house: House) -> None:
     await house.add("hello", interval="6s")
     async with ticking(house.ticker(lead=1.5 * SECOND)):
