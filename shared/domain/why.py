@@ -24,7 +24,7 @@ WHY_SKIPPED: Final[Mapping[SkipReason, str]] = {
     SkipReason.MISSED: "nothing was there to start it when it was due",
     SkipReason.WINDOW: "its turn came later than its trigger catches up with",
     SkipReason.DISABLED: "the workflow was disabled when it was due",
-    SkipReason.SUPERSEDED: "its trigger was replaced before it had started",
+    SkipReason.SUPERSEDED: "its trigger was replaced or deleted before it had started",
     SkipReason.PAUSED: "the workflow was paused when it was due",
     SkipReason.GAP: "the clocks were set forward over it",
 }

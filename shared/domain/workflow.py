@@ -41,7 +41,7 @@ class Workflow:
     `next_runs` has the next place of each trigger that has one, by the trigger's id: where it
     fires, or where a clock gap swallows local times of it (see Timetable).
     `runs` how often those have fired whose runs are limited. One that is `paused` is not
-    enabled. `resumed_at` is when it last was switched on again.
+    enabled. `resumed_at` is when it last was switched on, or created, again.
     """
 
     tenant: str
@@ -200,8 +200,17 @@ def _instants(due: DueWorkflow, since: datetime, now: datetime) -> Iterator[tupl
         left = None if left is None else left - 1
 
 
-def create(tenant: str, definition: WorkflowDefinition, version: int, now: datetime) -> Workflow:
-    """Return a new workflow, due at the first instants of its triggers after `now`."""
+def create(
+    tenant: str,
+    definition: WorkflowDefinition,
+    version: int,
+    now: datetime,
+    former: Workflow | None = None,
+) -> Workflow:
+    """Return a new workflow, due at the first instants of its triggers after `now`.
+
+    `former` is a deleted one of its name: what came of that one's executions does not count.
+    """
     return Workflow(
         tenant=tenant,
         definition=definition,
@@ -210,6 +219,7 @@ def create(tenant: str, definition: WorkflowDefinition, version: int, now: datet
         next_runs=_next_runs(tenant, definition, now),
         created_at=now,
         updated_at=now,
+        resumed_at=now if former else None,
     )
 
 

@@ -73,7 +73,7 @@ class DefineWorkflows:
             version = await self._keep_version(
                 tenant, definition, existing.version + 1 if existing else 1
             )
-            created = workflows.create(tenant, definition, version, self.clock.now())
+            created = workflows.create(tenant, definition, version, self.clock.now(), existing)
             if await self._store(existing, created):
                 self._announce(created)
                 return created, True
@@ -155,11 +155,17 @@ class DefineWorkflows:
         raise _contended(workflow_id)
 
     async def delete(self, tenant: str, workflow_id: str, if_match: int | None) -> Workflow:
-        """Remove a workflow: no further fires; its history stays. Raises NotFound."""
+        """Remove a workflow: no further fires; its history stays. Raises NotFound.
+
+        What was due, and nobody had fired yet, is recorded as skipped.
+        """
         for _ in range(_ATTEMPTS):
             current = await self.get(tenant, workflow_id)
             _check_version(current, if_match)
-            if await self.workflows.save(current, workflows.delete(current, self.clock.now())):
+            now = self.clock.now()
+            behind, unserved = workflows.without_passed(current, now)
+            await self._recorded(current, behind, unserved, _why_superseded(current), now)
+            if await self.workflows.save(current, workflows.delete(current, now)):
                 return current
         raise _contended(workflow_id)
 
