@@ -41,9 +41,13 @@ _LONGEST_UNRECORDED: Final = timedelta(milliseconds=50)
 
 @dataclass(slots=True)
 class Journey:
-    """How far an execution has come here: its state, and what of it is not recorded yet."""
+    """How far an execution has come here: its state, and what of it is not recorded yet.
+
+    One that `is_due` waited here for its instant, which has come.
+    """
 
     state: Execution
+    is_due: bool = False
     landed: Sequence[Attempt] = ()
     unrecorded: list[Attempt] = field(default_factory=list)
     items: Items = field(default_factory=dict)
@@ -104,11 +108,12 @@ class RunExecution:
             if await self._record(holding, given_up) is not RecordOutcome.APPLIED or plan is None:
                 return
         among_many = await self._waits_for_instant(holding.execution)
-        journey = Journey(holding.execution)
+        journey = Journey(holding.execution, is_due=among_many)
         while holding.execution.status is Status.RUNNING:
             calls = await self._decide(holding, plan, flights, journey)
             if calls is None or holding.execution.status is not Status.RUNNING:
                 return
+            journey.is_due = False
             until = engine.next_instant(journey.state, self.clock.now())
             if len(calls) == 1 and not flights.keys and until is None:
                 # Nothing else can happen meanwhile, so no task is needed: half of the time.
@@ -140,8 +145,9 @@ class RunExecution:
         if flights.keys and deadline is not None and self.clock.now() >= deadline:
             await flights.abort()
         spread = self.spread() if journey.landed else 0
-        landed, items = journey.landed, journey.items
-        after, calls = self._next_state(journey.state, plan, flights, landed, spread, items)
+        after, calls = self._next_state(
+            journey.state, plan, flights, journey.landed, spread, journey
+        )
         if self._may_record_later(after, calls, flights, journey):
             journey.put_off(after)
         elif after is not holding.execution:
@@ -181,7 +187,7 @@ class RunExecution:
         flights: Flights,
         landed: Sequence[Attempt],
         spread: float,
-        items: Items,
+        journey: "Journey",
     ) -> tuple[Execution, list[Call]]:
         for attempt in landed:
             execution = after_call(plan, execution, attempt, spread)
@@ -189,13 +195,14 @@ class RunExecution:
         execution = engine.advance(plan, execution, flights.keys, now, self.timing)
         if execution.status is not Status.RUNNING:
             return execution, []
-        if self.is_stopping():
+        # Another runner would be late for what is due this very moment.
+        if self.is_stopping() and not journey.is_due:
             let_go = execution if flights.keys else transitions.release(execution, now)
             return let_go, []
         calls = engine.next_calls(plan, execution, flights.keys, now)
         if not calls and not flights.keys:
             return engine.suspend(plan, execution, now), []
-        return self._with_intents(plan, execution, calls, items), calls
+        return self._with_intents(plan, execution, calls, journey.items), calls
 
     def _with_intents(
         self, plan: Plan, execution: Execution, calls: Sequence[Call], items: Items
@@ -217,8 +224,8 @@ class RunExecution:
             for attempt in journey.landed
         ]
         landed = [*journey.unrecorded, *failed]
-        held, items = holding.execution, journey.items
-        after, calls = self._next_state(held, plan, flights, landed, 0, items)
+        held = holding.execution
+        after, calls = self._next_state(held, plan, flights, landed, 0, journey)
         outcome = await self._record(holding, after)
         if outcome is RecordOutcome.UNSERIALISABLE:
             failure = Failure(ErrorCategory.OUTPUT_UNSERIALISABLE, "the execution is too large")

@@ -215,6 +215,19 @@ async def test_a_runner_that_stops_gives_back_what_it_has_not_begun(bench: Bench
     assert bench.requests == [ExecutionRequest(after.id, TENANT, "hello", NOW)]
 
 
+async def test_a_runner_that_stops_begins_what_is_due_while_it_waits_for_its_instant(
+    bench: Bench,
+) -> None:
+    holding = await bench.claim(queued(scheduled_for=NOW + SECOND))
+    running = asyncio.create_task(bench.go(holding, bench.definition("a", "b")))
+    await settle()
+    bench.stopping = True
+    await bench.clock.advance(SECOND)
+    await running
+    after = await bench.stored()
+    assert (after.status, bench.script.called) == (Status.QUEUED, ["a"])
+
+
 async def test_a_runner_that_stops_ends_the_action_under_way_and_gives_back_the_rest(
     bench: Bench,
 ) -> None:
