@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
@@ -14,16 +13,13 @@ from pydantic import ValidationError
 from local.cli.documents import Definition, read_definitions
 from local.cli.errors import CommandError, Exit
 from local.cli.options import AsJson
-from local.cli.output import Json, console, local_time, print_json, say, show_warnings, table
+from local.cli.output import print_json
+from local.cli.simulated import show_simulation
 from shared.contracts.simulation import SimulationReport, SimulationRequest
 from shared.domain.durations import parse_duration
 from shared.domain.instants import parse_instant
 
-_DAY: Final = timedelta(days=1)
 _COMMAND: Final = (sys.executable, "-m", "scheduler_svc.simulation")
-_LISTED: Final = 20
-_BUSIEST: Final = 5
-_WIDTH: Final = 40
 
 
 def simulate(
@@ -51,7 +47,7 @@ def simulate(
     if as_json:
         print_json(shown)
     else:
-        _show(shown, takes)
+        show_simulation(shown, takes)
 
 
 def _request(
@@ -97,73 +93,3 @@ def _refusal(report: SimulationReport, definitions: Sequence[Definition]) -> Com
     first = report.refused[0].definition
     details = tuple(f"{r.pointer}: {r.detail}" for r in report.refused if r.definition == first)
     return CommandError(f"{definitions[first].origin}: Invalid input", Exit.INVALID, details)
-
-
-def _show(report: Json, takes: str) -> None:
-    fires = sum(workflow["fires"] for workflow in report["workflows"])
-    say(
-        f"From {local_time(report['since'])} to {local_time(report['until'])}, executions taking "
-        f"{takes}: {fires} fires, at most {report['mostRunning']} executions at once."
-    )
-    if not report["complete"]:
-        say("There was more than is simulated in one go: it ended early.")
-    say("")
-    table(
-        ("WORKFLOW", "FIRES", "SKIPPED"),
-        ((w["workflowId"], str(w["fires"]), _skips(w["skipped"])) for w in report["workflows"]),
-        "There are no workflows.",
-    )
-    for workflow in report["workflows"]:
-        for warning in workflow["warnings"]:
-            show_warnings([{**warning, "pointer": f"{workflow['workflowId']}{warning['pointer']}"}])
-    _show_occurrences(report)
-    _show_load(report["load"])
-
-
-def _skips(skipped: dict[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "-"
-
-
-def _show_occurrences(report: Json) -> None:
-    found: list[Json] = report["occurrences"]
-    if not found:
-        return
-    say("")
-    table(("HERE", "WORKFLOW", "OUTCOME"), map(_row, found[:_LISTED]), "")
-    more = len(found[_LISTED:]) + report["moreOccurrences"]
-    if more:
-        say(f"… and {more} more; --json lists the first 10,000.")
-
-
-def _row(one: Json) -> tuple[str, str, str]:
-    times = f", {one['count']} times" if one["count"] > 1 else ""
-    fired = one["outcome"] == "fired"
-    return (
-        local_time(one["at"]),
-        one["workflowId"],
-        "fired" if fired else f"skipped: {one['outcome']}{times}",
-    )
-
-
-def _show_load(load: Sequence[Any]) -> None:
-    """Draw the fires by hour of the day, and name the minutes in which most of them are."""
-    if not load:
-        return
-    hours: Counter[str] = Counter()
-    for one in load:
-        hours[one["minute"][:2]] += one["fires"]
-    say("\nFires by the hour of the day (UTC):")
-    for line in _bars(hours):
-        console.print(line)
-    busiest = sorted(load, key=lambda one: -one["fires"])[:_BUSIEST]
-    named = ", ".join(f"{one['minute']} ({one['fires']})" for one in busiest)
-    say(f"Busiest minutes of the day (UTC): {named}")
-
-
-def _bars(hours: "Counter[str]") -> Iterator[str]:
-    most = max(hours.values())
-    digits = len(str(most))
-    for hour in range(24):
-        count = hours[f"{hour:02d}"]
-        bar = "█" * -(-count * _WIDTH // most)
-        yield f"  {hour:02d}  {count:>{digits}}  {bar}".rstrip()

@@ -7,13 +7,12 @@ from typing import Final
 
 from shared.contracts.schedules import WarningView, warning_view
 from shared.contracts.simulation import MinuteLoad, SimulatedOccurrence, SimulatedWorkflow
-from shared.domain.execution import Execution
-from shared.domain.ledger import OccurrenceOutcome, first_of
+from shared.domain.execution import Execution, Status
+from shared.domain.ledger import OccurrenceOutcome, first_of, outcome_of
 from shared.domain.schedule_warnings import schedule_warnings
 from shared.domain.workflow import Workflow
 
 MOST_LISTED: Final = 10_000
-FIRED: Final = OccurrenceOutcome.FIRED.value
 
 
 def occurrences(executions: Sequence[Execution]) -> list[SimulatedOccurrence]:
@@ -22,8 +21,10 @@ def occurrences(executions: Sequence[Execution]) -> list[SimulatedOccurrence]:
         SimulatedOccurrence(
             at=first_of(execution),
             workflow_id=execution.workflow_id,
-            outcome=execution.skip.reason.value if execution.skip else FIRED,
+            outcome=_outcome(execution),
             count=execution.skip.count if execution.skip else 1,
+            starts_at=execution.started_at if _waited(execution) else None,
+            replaced_at=execution.finished_at if _replaced(execution) else None,
         )
         for execution in executions
     ]
@@ -34,25 +35,49 @@ def per_workflow(
     workflows: Sequence[Workflow], executions: Sequence[Execution], now: datetime
 ) -> Iterator[SimulatedWorkflow]:
     """Yield what became of each workflow."""
-    counts: Counter[tuple[str, str]] = Counter()
+    found: dict[str, list[Execution]] = {}
     for execution in executions:
-        skip = execution.skip
-        outcome, count = (skip.reason.value, skip.count) if skip else (FIRED, 1)
-        counts[execution.workflow_id, outcome] += count
+        found.setdefault(execution.workflow_id, []).append(execution)
     for workflow in workflows:
-        own = {outcome: n for (name, outcome), n in sorted(counts.items()) if name == workflow.id}
+        own = found.get(workflow.id, [])
+        outcomes = Counter(map(outcome_of, own))
         yield SimulatedWorkflow(
             workflow_id=workflow.id,
-            fires=own.pop(FIRED, 0),
-            skipped=own,
+            fires=outcomes[OccurrenceOutcome.FIRED],
+            buffered=sum(map(_waited, own)),
+            replaced=sum(map(_replaced, own)),
+            waiting=outcomes[OccurrenceOutcome.BUFFERED],
+            skipped=_skipped(own),
             warnings=_warnings(workflow, now),
         )
 
 
 def load(executions: Sequence[Execution]) -> list[MinuteLoad]:
     """Return in which minutes of the day how much fired, at the instants at which it did."""
-    fired = Counter(f"{e.created_at:%H:%M}" for e in executions if not e.skip)
+    fired = Counter(f"{e.started_at:%H:%M}" for e in executions if e.started_at)
     return [MinuteLoad(minute=minute, fires=n) for minute, n in sorted(fired.items())]
+
+
+def _outcome(execution: Execution) -> str:
+    return execution.skip.reason.value if execution.skip else outcome_of(execution).value
+
+
+def _waited(execution: Execution) -> bool:
+    """Tell whether it started later than it came, which without a buffer nothing does."""
+    return execution.started_at is not None and execution.started_at > execution.created_at
+
+
+def _replaced(execution: Execution) -> bool:
+    """Tell whether it was cancelled: nobody but its successor does that here."""
+    return execution.status is Status.CANCELLED
+
+
+def _skipped(executions: Sequence[Execution]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for execution in executions:
+        if execution.skip is not None:
+            counts[execution.skip.reason.value] += execution.skip.count
+    return dict(sorted(counts.items()))
 
 
 def _warnings(workflow: Workflow, now: datetime) -> list[WarningView]:

@@ -9,7 +9,7 @@ from scheduler_svc.agenda import Agenda
 from shared.domain import transitions
 from shared.domain.execution import Lease
 from shared.domain.outcomes import Timing
-from shared.ports.bus import ExecutionRequest, Notice
+from shared.ports.bus import ExecutionCancelled, ExecutionRequest, Notice
 from shared.ports.clock import Clock
 from shared.ports.executions import Change, ExecutionRepository
 from shared.use_cases.buffers import WorkflowRef
@@ -28,6 +28,7 @@ class SimulatedRunners:
     timing: Timing
     most_running: int = 0
     _ends: Agenda[str] = field(default_factory=Agenda, init=False)
+    _running: set[str] = field(default_factory=set, init=False)
 
     async def publish(self, requests: Sequence[ExecutionRequest], *, spread: bool = False) -> None:
         """See RequestPublisher.publish."""
@@ -38,7 +39,8 @@ class SimulatedRunners:
         await self.executions.claim(ids, Lease(_RUNNER, _RUNNER, end), now)
         for execution_id in ids:
             self._ends.put(end, execution_id)
-        self.most_running = max(self.most_running, len(self._ends))
+        self._running.update(ids)
+        self.most_running = max(self.most_running, len(self._running))
 
     @property
     def next_end(self) -> datetime | None:
@@ -46,7 +48,10 @@ class SimulatedRunners:
         return self._ends.next_instant
 
     async def announce(self, notices: Sequence[Notice]) -> None:
-        """See NoticePublisher.announce. What was cancelled is found out at its end."""
+        """See NoticePublisher.announce. What is cancelled runs no longer."""
+        for notice in notices:
+            if isinstance(notice, ExecutionCancelled):
+                self._running.discard(notice.execution_id)
 
     async def end(self) -> set[WorkflowRef]:
         """Complete what ends now; return the workflows that this makes room in."""
@@ -54,6 +59,7 @@ class SimulatedRunners:
         ids = self._ends.take_due(now, _ALL)
         if not ids:
             return set()
+        self._running.difference_update(ids)
         lease = Lease(_RUNNER, _RUNNER, now)
         won = (await self.executions.claim(ids, lease, now)).won
         retention = self.timing.retention

@@ -33,15 +33,27 @@ class SimulatedOccurrence(View):
 
     at: Instant
     workflow_id: str
-    outcome: Annotated[str, Field(description="fired, or why it was skipped.")]
+    outcome: Annotated[
+        str,
+        Field(description="fired; buffered, if it waits until the end; or why it was skipped."),
+    ]
     count: int = 1
+    starts_at: Annotated[
+        Instant | None, Field(description="When it starts, if it is buffered until then.")
+    ] = None
+    replaced_at: Annotated[
+        Instant | None, Field(description="When it is cancelled, as a newer one takes its place.")
+    ] = None
 
 
 class SimulatedWorkflow(View):
     """What became of one workflow."""
 
     workflow_id: str
-    fires: int
+    fires: Annotated[int, Field(description="How many started.")]
+    buffered: Annotated[int, Field(description="How many of the fires had to wait first.")] = 0
+    replaced: Annotated[int, Field(description="How many of the fires were cancelled.")] = 0
+    waiting: Annotated[int, Field(description="How many still wait at the end.")] = 0
     skipped: Mapping[str, int]
     warnings: list[WarningView]
 

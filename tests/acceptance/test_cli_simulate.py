@@ -62,6 +62,55 @@ async def test_it_tells_what_a_clock_gap_swallows(workflows: CommandLine, tmp_pa
     assert "2026-03-30 00:30:00  n         fired" in shown.out
 
 
+@pytest.mark.parametrize(
+    ("overlap", "said", "columns", "occurrences"),
+    [
+        (
+            "cancel-running",
+            "4 fires, 3 of them cancelled for a newer one, at most 1 execution at once.",
+            ["WORKFLOW  FIRES  SKIPPED  CANCELLED", "p         4      -        3"],
+            [
+                "12:00:05  p         fired, cancelled at 2026-03-28 12:00:10",
+                "12:00:10  p         fired, cancelled at 2026-03-28 12:00:15",
+                "12:00:15  p         fired, cancelled at 2026-03-28 12:00:20",
+                "12:00:20  p         fired",
+            ],
+        ),
+        (
+            "buffer-one",
+            "2 fires, 1 of them buffered first, 1 buffered to the end, at most 1 execution at once.",
+            [
+                "WORKFLOW  FIRES  SKIPPED    BUFFERED  STILL WAITING",
+                "p         2      1 overlap  1         1",
+            ],
+            [
+                "12:00:05  p         fired",
+                "12:00:10  p         buffered until 2026-03-28 12:00:17",
+                "12:00:15  p         skipped: overlap",
+                "12:00:20  p         buffered, and still waits at the end",
+            ],
+        ),
+    ],
+)
+async def test_it_tells_what_is_cancelled_and_what_waits(
+    workflows: CommandLine,
+    tmp_path: Path,
+    overlap: str,
+    said: str,
+    columns: list[str],
+    occurrences: list[str],
+) -> None:
+    path = tmp_path / "one.json"
+    trigger = {**OFTEN["trigger"], "interval": "5s"}
+    path.write_text(json.dumps({**OFTEN, "trigger": trigger, "overlap": overlap}))
+    shown = await workflows("simulate", str(path), *SINCE, "--for", "20s", "--takes", "12s")
+    assert shown.lines[0].endswith(f"executions taking 12s: {said}")
+    assert [line.rstrip() for line in shown.lines[2:4]] == columns
+    assert [line.rstrip() for line in shown.lines[6:10]] == [
+        f"2026-03-28 {line}" for line in occurrences
+    ]
+
+
 async def test_machines_get_all_of_it_as_json(workflows: CommandLine, file: str) -> None:
     shown = await workflows("simulate", file, *SINCE, "--for", "36h", "--json")
     assert (shown.json["since"], shown.json["until"]) == (

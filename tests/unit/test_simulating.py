@@ -63,6 +63,30 @@ async def test_what_ends_at_an_instant_is_not_in_its_way() -> None:
     assert report.most_running == 1
 
 
+async def test_the_newest_ends_what_runs_at_the_instant_at_which_it_takes_its_place() -> None:
+    report = await _simulate(
+        {**_every("5s"), "overlap": "cancel-running"}, length=20 * SECOND, takes=12 * SECOND
+    )
+    ended = [one.replaced_at for one in report.occurrences]
+    assert _outcomes(report) == [(5, "fired"), (10, "fired"), (15, "fired"), (20, "fired")]
+    assert ended == [NOW + 10 * SECOND, NOW + 15 * SECOND, NOW + 20 * SECOND, None]
+    (hello,) = report.workflows
+    assert (hello.fires, hello.replaced, hello.buffered, hello.waiting) == (4, 3, 0, 0)
+    assert report.most_running == 1
+
+
+async def test_what_is_buffered_says_when_it_starts_and_how_much_still_waits() -> None:
+    report = await _simulate(
+        {**_every("10s"), "overlap": "buffer-all"}, length=40 * SECOND, takes=15 * SECOND
+    )
+    assert _outcomes(report) == [(10, "fired"), (20, "fired"), (30, "fired"), (40, "buffered")]
+    starts = [one.starts_at for one in report.occurrences]
+    assert starts == [None, NOW + 25 * SECOND, NOW + 40 * SECOND, None]
+    (hello,) = report.workflows
+    assert (hello.fires, hello.buffered, hello.replaced, hello.waiting) == (3, 2, 0, 1)
+    assert report.most_running == 1
+
+
 async def test_several_workflows_share_the_time_and_the_most_at_once_is_told() -> None:
     named = [_every("10m", f"w{n}") for n in range(3)]
     report = await _simulate(*named, _document("hand", type="manual"), takes=60 * SECOND)
