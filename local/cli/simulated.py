@@ -67,14 +67,33 @@ def _show_occurrences(report: Json) -> None:
     if not found:
         return
     say("")
-    table(("HERE", "WORKFLOW", "OUTCOME"), map(_row, found[:_LISTED]), "")
-    more = len(found[_LISTED:]) + report["moreOccurrences"]
+    shown = found[:_LISTED]
+    triggers = [one.get("trigger", "") for one in shown]
+    columns = {
+        "HERE": [local_time(one["at"]) for one in shown],
+        "WORKFLOW": [one["workflowId"] for one in shown],
+        **({"TRIGGER": triggers} if any(triggers) else {}),
+        "OUTCOME": [_outcome(one) for one in shown],
+    }
+    table(tuple(columns), zip(*columns.values(), strict=True), "")
+    more = _not_shown(report["workflows"], shown)
     if more:
-        say(f"… and {more} more; --json lists the first 10,000.")
+        whose = ", ".join(f"{n} of {name}" for name, n in more.items())
+        say(f"… and {more.total()} more: {whose}; --json lists the first 10,000.")
 
 
-def _row(one: Json) -> tuple[str, str, str]:
-    return local_time(one["at"]), one["workflowId"], _outcome(one)
+def _not_shown(workflows: Sequence[Json], shown: Sequence[Json]) -> "Counter[str]":
+    """Return how many occurrences of each workflow, or each of its triggers, are not listed."""
+    totals: Counter[str] = Counter()
+    for workflow in workflows:
+        name = workflow["workflowId"]
+        several = workflow.get("triggers") or {None: workflow["occurrences"]}
+        totals.update({_source(name, trigger): n for trigger, n in several.items()})
+    return totals - Counter(_source(one["workflowId"], one.get("trigger")) for one in shown)
+
+
+def _source(workflow: str, trigger: str | None) -> str:
+    return workflow if trigger is None else f"{workflow}/{trigger}"
 
 
 def _outcome(one: Json) -> str:

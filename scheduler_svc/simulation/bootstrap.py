@@ -45,7 +45,7 @@ async def simulate(
         )
     until = since + request.length
     played = await rehearse(workflows, since, until, request.takes, most_looks)
-    listed = occurrences(played.executions)
+    listed = occurrences(workflows, played.executions)
     return SimulationReport(
         since=since,
         until=played.stopped or until,

@@ -15,12 +15,16 @@ from shared.domain.workflow import Workflow
 MOST_LISTED: Final = 10_000
 
 
-def occurrences(executions: Sequence[Execution]) -> list[SimulatedOccurrence]:
+def occurrences(
+    workflows: Sequence[Workflow], executions: Sequence[Execution]
+) -> list[SimulatedOccurrence]:
     """Return what became of each instant, in their order."""
+    several = {workflow.id for workflow in workflows if _has_several(workflow)}
     found = [
         SimulatedOccurrence(
             at=first_of(execution),
             workflow_id=execution.workflow_id,
+            trigger=execution.trigger_id if execution.workflow_id in several else None,
             outcome=_outcome(execution),
             count=execution.skip.count if execution.skip else 1,
             starts_at=execution.started_at if _waited(execution) else None,
@@ -48,6 +52,8 @@ def per_workflow(
             replaced=sum(map(_replaced, own)),
             waiting=outcomes[OccurrenceOutcome.BUFFERED],
             skipped=_skipped(own),
+            triggers=_by_trigger(workflow, own) if _has_several(workflow) else None,
+            occurrences=len(own),
             warnings=_warnings(workflow, now),
         )
 
@@ -56,6 +62,15 @@ def load(executions: Sequence[Execution]) -> list[MinuteLoad]:
     """Return in which minutes of the day how much fired, at the instants at which it did."""
     fired = Counter(f"{e.started_at:%H:%M}" for e in executions if e.started_at)
     return [MinuteLoad(minute=minute, fires=n) for minute, n in sorted(fired.items())]
+
+
+def _has_several(workflow: Workflow) -> bool:
+    return workflow.definition.triggers is not None
+
+
+def _by_trigger(workflow: Workflow, executions: Sequence[Execution]) -> dict[str, int]:
+    counts = Counter(execution.trigger_id for execution in executions)
+    return {name: counts[name] for name in workflow.definition.all_triggers}
 
 
 def _outcome(execution: Execution) -> str:

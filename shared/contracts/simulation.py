@@ -33,6 +33,9 @@ class SimulatedOccurrence(View):
 
     at: Instant
     workflow_id: str
+    trigger: Annotated[
+        str | None, Field(description="The id of its trigger, where there are several.")
+    ] = None
     outcome: Annotated[
         str,
         Field(description="fired; buffered, if it waits until the end; or why it was skipped."),
@@ -55,6 +58,11 @@ class SimulatedWorkflow(View):
     replaced: Annotated[int, Field(description="How many of the fires were cancelled.")] = 0
     waiting: Annotated[int, Field(description="How many still wait at the end.")] = 0
     skipped: Mapping[str, int]
+    triggers: Annotated[
+        Mapping[str, int] | None,
+        Field(description="Of several triggers, how many occurrences each has."),
+    ] = None
+    occurrences: Annotated[int, Field(description="How many it has, listed or not.")] = 0
     warnings: list[WarningView]
 
 

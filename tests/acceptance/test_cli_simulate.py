@@ -46,7 +46,7 @@ async def test_it_shows_fires_skips_warnings_and_where_the_load_is(
     assert (rows["n"], rows["p"]) == (["1", "-"], ["4320", "4320", "overlap"])
     assert "n/trigger/schedule: 02:30 does not exist in Europe/Berlin on 2026-03-29" in shown.out
     assert "2026-03-28 12:00:20  p         skipped: overlap" in shown.out
-    assert "… and 8621 more" in shown.out
+    assert "… and 8621 more: 1 of n, 8620 of p; --json lists the first 10,000." in shown.out
     assert rows["01"][:2] == ["181", "█" * 40]
     assert "Busiest minutes of the day (UTC): 01:00 (4), " in shown.out
     assert len(shown.lines) < 70
@@ -62,12 +62,27 @@ async def test_it_tells_what_a_clock_gap_swallows(workflows: CommandLine, tmp_pa
     assert "2026-03-30 00:30:00  n         fired" in shown.out
 
 
+async def test_it_names_the_triggers_of_a_workflow_that_has_several(
+    workflows: CommandLine, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.json"
+    several = [{"id": "often", **OFTEN["trigger"]}, {"id": "nightly", **NIGHTLY["trigger"]}]
+    actions = [log_action("hi")]
+    path.write_text(json.dumps({"workflowId": "w", "triggers": several, "actions": actions}))
+    shown = await workflows("simulate", str(path), *SINCE, "--for", "1d")
+    assert "HERE                 WORKFLOW  TRIGGER  OUTCOME" in shown.lines
+    assert "2026-03-28 12:00:10  w         often    fired" in shown.out
+    assert "… and 8621 more: 8620 of w/often, 1 of w/nightly; --json lists the" in shown.out
+    brief = await workflows("simulate", str(path), *SINCE, "--for", "1m", "--json")
+    assert brief.json["occurrences"][0]["trigger"] == "often"
+
+
 @pytest.mark.parametrize(
     ("overlap", "said", "columns", "occurrences"),
     [
         (
             "cancel-running",
-            "4 fires, 3 of them cancelled for a newer one, at most 1 execution at once.",
+            "4 fires, 3 of them cancelled for a newer one, at most 1 execution at once",
             ["WORKFLOW  FIRES  SKIPPED  CANCELLED", "p         4      -        3"],
             [
                 "12:00:05  p         fired, cancelled at 2026-03-28 12:00:10",
@@ -78,7 +93,7 @@ async def test_it_tells_what_a_clock_gap_swallows(workflows: CommandLine, tmp_pa
         ),
         (
             "buffer-one",
-            "2 fires, 1 of them buffered first, 1 buffered to the end, at most 1 execution at once.",
+            "2 fires, 1 of them buffered first, 1 buffered to the end, at most 1 execution at once",
             [
                 "WORKFLOW  FIRES  SKIPPED    BUFFERED  STILL WAITING",
                 "p         2      1 overlap  1         1",
@@ -104,7 +119,7 @@ async def test_it_tells_what_is_cancelled_and_what_waits(
     trigger = {**OFTEN["trigger"], "interval": "5s"}
     path.write_text(json.dumps({**OFTEN, "trigger": trigger, "overlap": overlap}))
     shown = await workflows("simulate", str(path), *SINCE, "--for", "20s", "--takes", "12s")
-    assert shown.lines[0].endswith(f"executions taking 12s: {said}")
+    assert shown.lines[0].endswith(f"executions taking 12s: {said}.")
     assert [line.rstrip() for line in shown.lines[2:4]] == columns
     assert [line.rstrip() for line in shown.lines[6:10]] == [
         f"2026-03-28 {line}" for line in occurrences

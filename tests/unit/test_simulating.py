@@ -105,6 +105,23 @@ async def test_a_trigger_ends_and_is_spread_as_it_says() -> None:
     assert timedelta() < first - NOW - timedelta(minutes=10) < timedelta(minutes=1)
 
 
+async def test_of_several_triggers_it_is_told_which_one_fired_and_how_often() -> None:
+    often = {"id": "often", "type": "periodic", "interval": "20m"}
+    once = {"id": "once", "type": "once", "at": "2026-01-01T00:30:00Z"}
+    several = {"workflowId": "two", "triggers": [often, once], "actions": _every("1h")["actions"]}
+    report = await _simulate(several, _every("1h"))
+    named = [(one.workflow_id, one.trigger) for one in report.occurrences]
+    assert named == [
+        ("two", "often"),
+        ("two", "once"),
+        ("two", "often"),
+        ("hello", None),
+        ("two", "often"),
+    ]
+    told = [(each.occurrences, each.triggers) for each in report.workflows]
+    assert told == [(4, {"often": 3, "once": 1}), (1, None)]
+
+
 async def test_what_the_clocks_do_to_a_schedule_is_told() -> None:
     report = await _simulate(
         _document("n", type="cron", schedule="30 2 * * *", timezone="Europe/Berlin"),
