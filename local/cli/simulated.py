@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from local.cli.output import Json, console, local_time, say, show_warnings, table
 
+_HOUR: Final = timedelta(hours=1)
 _LISTED: Final = 20
 _BUSIEST: Final = 5
 _WIDTH: Final = 40
@@ -33,7 +35,7 @@ def show_simulation(report: Json, takes: str) -> None:
         for warning in workflow["warnings"]:
             show_warnings([{**warning, "pointer": f"{workflow['workflowId']}{warning['pointer']}"}])
     _show_occurrences(report)
-    _show_load(report["load"])
+    _show_load(report["load"], list(_hours(report)))
 
 
 def _totals(workflows: Sequence[Json]) -> str:
@@ -108,7 +110,15 @@ def _outcome(one: Json) -> str:
     return f"{begun}{ended}"
 
 
-def _show_load(load: Sequence[Any]) -> None:
+def _hours(report: Json) -> Iterator[str]:
+    """Yield the hours of the day (UTC) that there were, from midnight on."""
+    since, until = map(datetime.fromisoformat, (report["since"], report["until"]))
+    spent = until - since.replace(minute=0, second=0, microsecond=0)
+    there = {(since.hour + n) % 24 for n in range(spent // _HOUR + 1)}
+    return (f"{hour:02d}" for hour in sorted(there))
+
+
+def _show_load(load: Sequence[Any], shown: Sequence[str]) -> None:
     """Draw the fires by hour of the day, and name the minutes in which most of them are."""
     if not load:
         return
@@ -116,17 +126,17 @@ def _show_load(load: Sequence[Any]) -> None:
     for one in load:
         hours[one["minute"][:2]] += one["fires"]
     say("\nFires by the hour of the day (UTC):")
-    for line in _bars(hours):
+    for line in _bars(hours, shown):
         console.print(line)
     busiest = sorted(load, key=lambda one: -one["fires"])[:_BUSIEST]
     named = ", ".join(f"{one['minute']} ({one['fires']})" for one in busiest)
     say(f"Busiest minutes of the day (UTC): {named}")
 
 
-def _bars(hours: "Counter[str]") -> Iterator[str]:
+def _bars(hours: "Counter[str]", shown: Sequence[str]) -> Iterator[str]:
     most = max(hours.values())
     digits = len(str(most))
-    for hour in range(24):
-        count = hours[f"{hour:02d}"]
+    for hour in shown:
+        count = hours[hour]
         bar = "█" * -(-count * _WIDTH // most)
-        yield f"  {hour:02d}  {count:>{digits}}  {bar}".rstrip()
+        yield f"  {hour}  {count:>{digits}}  {bar}".rstrip()

@@ -45,12 +45,13 @@ async def simulate(
         )
     until = since + request.length
     played = await rehearse(workflows, since, until, request.takes, most_looks)
+    end = played.stopped or until
     listed = occurrences(workflows, played.executions)
     return SimulationReport(
         since=since,
-        until=played.stopped or until,
+        until=end,
         complete=played.stopped is None,
-        workflows=tuple(per_workflow(workflows, played.executions, since)),
+        workflows=tuple(per_workflow(workflows, played.executions, since, end)),
         most_running=played.most_running,
         load=load(played.executions),
         occurrences=listed[:MOST_LISTED],

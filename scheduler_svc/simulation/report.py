@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from shared.contracts.schedules import WarningView, warning_view
+from shared.contracts.schedules import warning_view
 from shared.contracts.simulation import MinuteLoad, SimulatedOccurrence, SimulatedWorkflow
 from shared.domain.execution import Execution, Status
 from shared.domain.ledger import OccurrenceOutcome, first_of, outcome_of
@@ -36,7 +36,10 @@ def occurrences(
 
 
 def per_workflow(
-    workflows: Sequence[Workflow], executions: Sequence[Execution], now: datetime
+    workflows: Sequence[Workflow],
+    executions: Sequence[Execution],
+    since: datetime,
+    until: datetime,
 ) -> Iterator[SimulatedWorkflow]:
     """Yield what became of each workflow."""
     found: dict[str, list[Execution]] = {}
@@ -54,7 +57,7 @@ def per_workflow(
             skipped=_skipped(own),
             triggers=_by_trigger(workflow, own) if _has_several(workflow) else None,
             occurrences=len(own),
-            warnings=_warnings(workflow, now),
+            warnings=[warning_view(said) for said in schedule_warnings(workflow, since, until)],
         )
 
 
@@ -93,7 +96,3 @@ def _skipped(executions: Sequence[Execution]) -> dict[str, int]:
         if execution.skip is not None:
             counts[execution.skip.reason.value] += execution.skip.count
     return dict(sorted(counts.items()))
-
-
-def _warnings(workflow: Workflow, now: datetime) -> list[WarningView]:
-    return [warning_view(warning) for warning in schedule_warnings(workflow, now)]

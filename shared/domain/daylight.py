@@ -21,6 +21,7 @@ from shared.domain.triggers import CronTrigger, OnFold, OnGap, Trigger
 from shared.domain.zones import zone
 
 _YEAR: Final = timedelta(days=365.25)
+_FORESIGHT: Final = 3 * _YEAR
 _FREQUENT: Final = timedelta(hours=1)
 _TWICE: Final = 2
 _TIMES: Final = {
@@ -69,12 +70,14 @@ class _Meeting:
         return wait is None or self.spacing is None or wait > self.spacing
 
 
-def warnings_of(trigger: Trigger, now: datetime, years: int = 3) -> list[DaylightWarning]:
-    """Return what setting the clocks means for a trigger during some years from `now` on."""
+def warnings_of(
+    trigger: Trigger, now: datetime, until: datetime | None = None
+) -> list[DaylightWarning]:
+    """Return what setting the clocks means for a trigger from `now` on, by default 3 years."""
     if not isinstance(trigger, CronTrigger):
         return []
     alike: dict[tuple[str, str], list[date]] = {}
-    for meeting in _meetings(trigger, now, now + years * _YEAR):
+    for meeting in _meetings(trigger, now, until or now + _FORESIGHT):
         said = _fact(meeting), _outcome(meeting, trigger)
         alike.setdefault(said, []).append(meeting.within[0].date())
     return [

@@ -23,8 +23,10 @@ class ScheduleWarning:
     dates: tuple[date, ...] = ()
 
 
-def schedule_warnings(workflow: Workflow, now: datetime) -> list[ScheduleWarning]:
-    """Return what is to be said of a workflow's triggers."""
+def schedule_warnings(
+    workflow: Workflow, now: datetime, until: datetime | None = None
+) -> list[ScheduleWarning]:
+    """Return what is to be said of a workflow's triggers, of the clocks by default for years."""
     several, fires = workflow.definition.triggers is not None, next_fires(workflow)
     return [
         warning
@@ -32,14 +34,18 @@ def schedule_warnings(workflow: Workflow, now: datetime) -> list[ScheduleWarning
         for warning in _warnings(
             trigger,
             f"/triggers/{position}" if several else _ONLY,
-            now,
+            (now, until),
             is_over=name not in fires,
         )
     ]
 
 
 def _warnings(
-    trigger: AnyTrigger, pointer: str, now: datetime, *, is_over: bool
+    trigger: AnyTrigger,
+    pointer: str,
+    span: tuple[datetime, datetime | None],
+    *,
+    is_over: bool,
 ) -> list[ScheduleWarning]:
     if isinstance(trigger, ManualTrigger):
         return []
@@ -50,5 +56,5 @@ def _warnings(
         return [ScheduleWarning(pointer, _OVER if pointer == _ONLY else _ONE_IS_OVER)]
     return [
         ScheduleWarning(f"{pointer}/schedule", warning.message, warning.dates)
-        for warning in warnings_of(trigger, now)
+        for warning in warnings_of(trigger, *span)
     ]

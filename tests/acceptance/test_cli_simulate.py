@@ -44,7 +44,7 @@ async def test_it_shows_fires_skips_warnings_and_where_the_load_is(
     )
     rows = {line.split()[0]: line.split()[1:] for line in shown.lines if line}
     assert (rows["n"], rows["p"]) == (["1", "-"], ["4320", "4320", "overlap"])
-    assert "n/trigger/schedule: 02:30 does not exist in Europe/Berlin on 2026-03-29" in shown.out
+    assert "n/trigger/schedule: 02:30 does not exist in Europe/Berlin on 2026-03-29;" in shown.out
     assert "2026-03-28 12:00:20  p         skipped: overlap" in shown.out
     assert "… and 8621 more: 1 of n, 8620 of p; --json lists the first 10,000." in shown.out
     assert rows["01"][:2] == ["181", "█" * 40]
@@ -60,6 +60,14 @@ async def test_it_tells_what_a_clock_gap_swallows(workflows: CommandLine, tmp_pa
     assert rows["n"] == ["1", "1", "gap"]
     assert "2026-03-29 00:59:59  n         skipped: gap\n" in shown.out
     assert "2026-03-30 00:30:00  n         fired" in shown.out
+
+
+async def test_it_shows_no_more_of_the_day_than_there_was(
+    workflows: CommandLine, file: str
+) -> None:
+    shown = await workflows("simulate", file, "--from", "2026-03-28T23:30:00Z", "--for", "90m")
+    hours = shown.lines[shown.lines.index("Fires by the hour of the day (UTC):") + 1 : -1]
+    assert [line.split()[:2] for line in hours] == [["00", "360"], ["01", "2"], ["23", "179"]]
 
 
 async def test_it_names_the_triggers_of_a_workflow_that_has_several(

@@ -1,6 +1,6 @@
 """What a user is told of local times that are missing or come twice."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,9 @@ AUTUMN = "2026-10-25, 2027-10-31 and 2028-10-29"
 
 def _warnings(schedule: str | list[str], years: int = 3, **fields: Any) -> list[DaylightWarning]:
     document = {"type": "cron", "schedule": schedule, "timezone": "Europe/Berlin", **fields}
-    return warnings_of(TRIGGERS.validate_python(document), NOW, years)
+    return warnings_of(
+        TRIGGERS.validate_python(document), NOW, NOW + timedelta(days=365.25) * years
+    )
 
 
 def _messages(schedule: str | list[str], **fields: Any) -> list[str]:
