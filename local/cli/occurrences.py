@@ -1,6 +1,6 @@
 """Commands that tell what became of the instants of a workflow."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
@@ -9,7 +9,8 @@ from local.cli.errors import CommandError, Exit
 from local.cli.options import AsJson, Limit, api
 from local.cli.output import (
     Json,
-    local_time,
+    columns,
+    local_instant,
     milliseconds,
     print_json,
     say,
@@ -37,9 +38,16 @@ def occurrences(
     if as_json:
         print_json(found)
         return
-    table(
-        ("INSTANT", "OUTCOME", "STATUS", "LATE", "EXECUTION"),
-        (_row(item) for item in found),
+    several = len({item["trigger"] for item in found}) > 1
+    columns(
+        {
+            "INSTANT": [_instants(item) for item in found],
+            "TRIGGER": [item["trigger"] if several else "" for item in found],
+            "OUTCOME": [_outcome(item) for item in found],
+            "STATUS": [status_text(item["status"]) for item in found],
+            "LATE": [milliseconds(item.get("latenessMs")) for item in found],
+            "EXECUTION": [item["executionId"] for item in found],
+        },
         f"Nothing: no instants of '{workflow}' are on record here.",
     )
     show_more(limit, more=more)
@@ -61,7 +69,7 @@ def why_not(
     if as_json:
         print_json(found)
         return
-    say(f"{found['workflowId']}  {found['instant']}  (here {local_time(found['instant'])})")
+    say(f"{found['workflowId']}  {found['instant']}  (here {local_instant(found['instant'])})")
     say(f"  {found['why']}")
 
 
@@ -84,7 +92,7 @@ def backfill(
         print_json(plan)
         return
     rows = (
-        (local_time(item["at"]), item.get("lastStatus", "-"), item["executionId"])
+        (local_instant(item["at"]), item.get("lastStatus", "-"), item["executionId"])
         for item in plan["items"]
     )
     table(("INSTANT", "RAN BEFORE", "EXECUTION"), rows, "There is nothing to run.")
@@ -95,17 +103,12 @@ def backfill(
     )
 
 
-def _row(item: Json) -> tuple[Any, ...]:
-    instants = local_time(item["at"])
+def _instants(item: Json) -> str:
+    instants = local_instant(item["at"])
     if "to" in item:
-        instants += f" to {local_time(item['to'])}"
-    if item["count"] > 1:
-        instants += f" ({item['count']})"
-    outcome = f"{item['outcome']}: {item['reason']}" if "reason" in item else item["outcome"]
-    return (
-        instants,
-        outcome,
-        status_text(item["status"]),
-        milliseconds(item.get("latenessMs")),
-        item["executionId"],
-    )
+        instants += f" to {local_instant(item['to'])}"
+    return f"{instants} ({item['count']})" if item["count"] > 1 else instants
+
+
+def _outcome(item: Json) -> str:
+    return f"{item['outcome']}: {item['reason']}" if "reason" in item else item["outcome"]

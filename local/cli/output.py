@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from shared.domain.lengths import readable
 
 Json = dict[str, Any]
 
@@ -26,7 +28,7 @@ _STYLES: Final = {
     "failed": "red",
     "new": "red",
 }
-_LONG_MILLISECONDS: Final = 10_000
+_MOST_NAMED: Final = 2
 _LOCAL_TIME: Final = "%Y-%m-%d %H:%M:%S"
 
 _ON_TERMINAL: Final = sys.stdout.isatty()
@@ -55,6 +57,17 @@ def say(message: str) -> None:
     console.print(message)
 
 
+def hint(message: str) -> None:
+    """Print a sentence that is no part of what was asked for, so that pipes do not get it."""
+    sys.stderr.write(f"{message}\n")
+
+
+def columns(named: Mapping[str, Sequence[str | Text]], nothing: str) -> None:
+    """Print a table of those columns that hold anything."""
+    told = {name: cells for name, cells in named.items() if any(map(str, cells))}
+    table(tuple(told), zip(*told.values(), strict=True), nothing)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], nothing: str) -> None:
     """Print rows under headings, or the sentence `nothing` if there are none."""
     made = Table(box=None, pad_edge=False, header_style="bold")
@@ -71,7 +84,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], nothing
 def show_more(limit: int, *, more: bool) -> None:
     """Say so if a list ended at its limit and not at its end."""
     if more:
-        say(f"These are the first {limit}. There are more: --limit says how many to show.")
+        hint(f"These are the first {limit}. There are more: --limit says how many to show.")
 
 
 def status_text(status: str) -> Text:
@@ -86,6 +99,12 @@ def local_time(instant: str | None) -> str:
     return datetime.fromisoformat(instant).astimezone().strftime(_LOCAL_TIME)
 
 
+def local_instant(instant: str) -> str:
+    """Return an instant of a schedule in the reader's zone, with its milliseconds if it has any."""
+    fraction = datetime.fromisoformat(instant).microsecond // 1000
+    return f"{local_time(instant)}{f'.{fraction:03d}' if fraction else ''}"
+
+
 def trigger_text(trigger: Json) -> str:
     """Return a trigger in a few words."""
     if "interval" in trigger:
@@ -98,9 +117,13 @@ def trigger_text(trigger: Json) -> str:
 
 
 def triggers_text(workflow: Json) -> str:
-    """Return the trigger of a workflow, or several of them, in a few words."""
-    several = workflow.get("triggers") or [workflow["trigger"]]
-    return "; ".join(trigger_text(trigger) for trigger in several)
+    """Return the trigger of a workflow, or how many it has and what the first are called."""
+    several = workflow.get("triggers") or []
+    if not several:
+        return trigger_text(workflow["trigger"])
+    named = [trigger["id"] for trigger in several[:_MOST_NAMED]]
+    more = ["…"] if len(several) > _MOST_NAMED else []
+    return f"{len(several)} triggers: {', '.join(named + more)}"
 
 
 def show_warnings(warnings: list[Json]) -> None:
@@ -116,11 +139,7 @@ def paused_text(pause: Json) -> str:
 
 def milliseconds(value: int | None) -> str:
     """Return a length in milliseconds so that it reads well."""
-    if value is None:
-        return "-"
-    if value < _LONG_MILLISECONDS:
-        return f"{value} ms"
-    return f"{value / 1000:.1f} s"
+    return "-" if value is None else readable(timedelta(milliseconds=value))
 
 
 def more_retries(count: int) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from local.cli.options import AsJson, api
-from local.cli.output import Json, local_time, print_json, say, table
+from local.cli.output import Json, columns, local_instant, print_json, say
 from local.cli.workflows import WorkflowId, workflow_path
 
 
@@ -43,17 +43,18 @@ def preview(
 def _show(found: Json, workflow: str) -> None:
     """Print the instants; what is more than their time has a column only where there is any."""
     items, there = found["items"], found.get("timezone", "THE TRIGGER'S ZONE")
-    columns = {
-        "HERE": [local_time(item["at"]) for item in items],
-        f"IN {there}": [item["local"] for item in items],
-        "TRIGGER": [item.get("trigger", "") for item in items],
-        "EXPECTED": [_expected(item) for item in items],
-    }
-    told = {name: texts for name, texts in columns.items() if any(texts)}
-    nothing = f"Nothing: '{workflow}' has no instants to come."
-    table(tuple(told), zip(*told.values(), strict=True), nothing)
+    expected = [_expected(item) for item in items]
+    columns(
+        {
+            "HERE": [local_instant(item["at"]) for item in items],
+            f"IN {there}": [item["local"] for item in items],
+            "TRIGGER": [item.get("trigger", "") for item in items],
+            "EXPECTED": expected,
+        },
+        f"Nothing: '{workflow}' has no instants to come.",
+    )
     assumed = found["assumed"]
-    if "EXPECTED" in told:
+    if any(expected):
         say(f"EXPECTED is what happens if an execution takes {_length(assumed)}.")
     elif items and assumed["source"] == "given":
         say(f"All of them fire if an execution takes {_length(assumed)}.")
@@ -72,7 +73,7 @@ def _expected(item: Json) -> str:
         case "skipped":
             return f"skipped: {item['reason']}"
         case "buffered":
-            return f"waits until {local_time(item['startsAt'])}"
+            return f"waits until {local_instant(item['startsAt'])}"
         case "replaced":
-            return f"cancelled at {local_time(item['replacedAt'])}"
+            return f"cancelled at {local_instant(item['replacedAt'])}"
     return ""

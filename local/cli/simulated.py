@@ -5,7 +5,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from local.cli.output import Json, console, local_time, say, show_warnings, table
+from local.cli.output import (
+    Json,
+    columns,
+    console,
+    local_instant,
+    local_time,
+    say,
+    show_warnings,
+)
 
 _HOUR: Final = timedelta(hours=1)
 _LISTED: Final = 20
@@ -49,15 +57,20 @@ def _totals(workflows: Sequence[Json]) -> str:
 
 def _show_workflows(workflows: Sequence[Json]) -> None:
     """Print a row for each; what did not happen to any of them has no column."""
-    columns = {
-        "WORKFLOW": [workflow["workflowId"] for workflow in workflows],
-        "FIRES": [str(workflow["fires"]) for workflow in workflows],
-        "SKIPPED": [_skips(workflow["skipped"]) for workflow in workflows],
+    fates = {
+        _HEADINGS[name]: [str(workflow[name] or "-") for workflow in workflows]
+        for name in _FATES
+        if any(workflow[name] for workflow in workflows)
     }
-    for name in _FATES:
-        if any(workflow[name] for workflow in workflows):
-            columns[_HEADINGS[name]] = [str(workflow[name] or "-") for workflow in workflows]
-    table(tuple(columns), zip(*columns.values(), strict=True), "There are no workflows.")
+    columns(
+        {
+            "WORKFLOW": [workflow["workflowId"] for workflow in workflows],
+            "FIRES": [str(workflow["fires"]) for workflow in workflows],
+            "SKIPPED": [_skips(workflow["skipped"]) for workflow in workflows],
+            **fates,
+        },
+        "There are no workflows.",
+    )
 
 
 def _skips(skipped: dict[str, int]) -> str:
@@ -70,14 +83,15 @@ def _show_occurrences(report: Json) -> None:
         return
     say("")
     shown = found[:_LISTED]
-    triggers = [one.get("trigger", "") for one in shown]
-    columns = {
-        "HERE": [local_time(one["at"]) for one in shown],
-        "WORKFLOW": [one["workflowId"] for one in shown],
-        **({"TRIGGER": triggers} if any(triggers) else {}),
-        "OUTCOME": [_outcome(one) for one in shown],
-    }
-    table(tuple(columns), zip(*columns.values(), strict=True), "")
+    columns(
+        {
+            "HERE": [local_instant(one["at"]) for one in shown],
+            "WORKFLOW": [one["workflowId"] for one in shown],
+            "TRIGGER": [one.get("trigger", "") for one in shown],
+            "OUTCOME": [_outcome(one) for one in shown],
+        },
+        "",
+    )
     more = _not_shown(report["workflows"], shown)
     if more:
         whose = ", ".join(f"{n} of {name}" for name, n in more.items())
@@ -105,8 +119,8 @@ def _outcome(one: Json) -> str:
     if one["outcome"] != "fired":
         times = f", {one['count']} times" if one["count"] > 1 else ""
         return f"skipped: {one['outcome']}{times}"
-    begun = f"buffered until {local_time(one['startsAt'])}" if "startsAt" in one else "fired"
-    ended = f", cancelled at {local_time(one['replacedAt'])}" if "replacedAt" in one else ""
+    begun = f"buffered until {local_instant(one['startsAt'])}" if "startsAt" in one else "fired"
+    ended = f", cancelled at {local_instant(one['replacedAt'])}" if "replacedAt" in one else ""
     return f"{begun}{ended}"
 
 

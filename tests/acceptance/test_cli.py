@@ -55,7 +55,7 @@ async def test_list_shows_workflows_with_their_trigger_and_its_status(
     assert f"{name}-manual" not in ids
     assert len((await workflows("list", "--limit", "1", "--json")).json) == 1
     cut = await workflows("list", "--limit", "1")
-    assert "There are more: --limit says how many to show." in cut.out
+    assert "There are more: --limit says how many to show." in cut.err
     assert "There are more" not in shown.out
     await workflows("list", "--status", "odd", code=Exit.INVALID)
 

@@ -59,8 +59,8 @@ async def test_a_preview_of_what_fires_has_no_column_for_that(
     shown = await in_utc("preview", "hello", "--duration", "90s")
     assert api.calls[0].query == {"count": "10", "duration": "90s"}
     assert [line.rstrip() for line in shown.lines] == [
-        "HERE                 IN UTC",
-        "2031-01-02 03:04:05  2031-01-02T03:04:05+00:00",
+        "HERE                     IN UTC",
+        "2031-01-02 03:04:05.678  2031-01-02T03:04:05+00:00",
         *said,
     ]
 

@@ -58,8 +58,8 @@ async def test_it_tells_what_a_clock_gap_swallows(workflows: CommandLine, tmp_pa
     shown = await workflows("simulate", str(path), *SINCE, "--for", "2d")
     rows = {line.split()[0]: line.split()[1:] for line in shown.lines if line}
     assert rows["n"] == ["1", "1", "gap"]
-    assert "2026-03-29 00:59:59  n         skipped: gap\n" in shown.out
-    assert "2026-03-30 00:30:00  n         fired" in shown.out
+    assert "2026-03-29 00:59:59.999  n         skipped: gap\n" in shown.out
+    assert "2026-03-30 00:30:00      n         fired" in shown.out
 
 
 async def test_it_shows_no_more_of_the_day_than_there_was(

@@ -1,0 +1,79 @@
+"""The tables that the command line prints: which columns, and what stands in them."""
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.support.command_line import CommandLine
+from tests.support.recording_api import ANSWER, RecordingApi
+
+AT = "2031-01-02T03:04:05.678Z"
+LATER = "2031-01-02T03:05:00.000Z"
+RECORD = {
+    "at": LATER,
+    "count": 1,
+    "trigger": "hourly",
+    "outcome": "fired",
+    "status": "completed",
+    "latenessMs": 1_289_029_500,
+    "executionId": "x",
+}
+
+
+@pytest.fixture
+def workflows(api: RecordingApi) -> CommandLine:
+    return CommandLine(api.url, {"TZ": "UTC"})
+
+
+def answer(api: RecordingApi, **members: Any) -> None:
+    api.answers.append(web.json_response({**ANSWER, **members}))
+
+
+def cells(line: str) -> list[str]:
+    return line.split()
+
+
+async def test_an_instant_of_the_ledger_has_its_milliseconds_and_a_long_wait_is_readable(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    answer(api, items=[{**RECORD, "at": AT, "to": LATER, "count": 3}, RECORD])
+    heading, first, second = (await workflows("occurrences", "hello")).lines
+    assert cells(heading) == ["INSTANT", "OUTCOME", "STATUS", "LATE", "EXECUTION"]
+    assert first.startswith("2031-01-02 03:04:05.678 to 2031-01-02 03:05:00 (3)  fired  ")
+    assert second.startswith("2031-01-02 03:05:00  ")
+    assert second.rstrip().endswith("  14d 22h  x")
+
+
+async def test_occurrences_of_several_triggers_name_theirs(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    answer(api, items=[RECORD, {**RECORD, "trigger": "month-end"}])
+    heading, first, second = (await workflows("occurrences", "hello")).lines
+    assert cells(heading)[:3] == ["INSTANT", "TRIGGER", "OUTCOME"]
+    assert [cells(line)[2] for line in (first, second)] == ["hourly", "month-end"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["hourly", "nightly"], "2 triggers: hourly, nightly"),
+        (["hourly", "nightly", "yearly"], "3 triggers: hourly, nightly, …"),
+    ],
+)
+async def test_several_triggers_are_counted_in_lists_and_the_first_are_named(
+    api: RecordingApi, workflows: CommandLine, names: list[str], shown: str
+) -> None:
+    several = [{"id": name, "type": "cron", "schedule": "@hourly"} for name in names]
+    answer(api, items=[{**ANSWER, "triggers": several}])
+    (_, row) = (await workflows("list")).lines
+    assert f" {shown}  idle " in row
+
+
+async def test_a_hint_that_there_is_more_is_no_part_of_the_list(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    answer(api, items=[RECORD, RECORD])
+    shown = await workflows("occurrences", "hello", "--limit", "1")
+    assert len(shown.lines) == 2
+    assert shown.err == ("These are the first 1. There are more: --limit says how many to show.\n")
