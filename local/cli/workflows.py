@@ -13,6 +13,7 @@ from local.cli.client import Api, resource
 from local.cli.documents import Definition, read_definitions, read_json
 from local.cli.errors import CommandError, Exit
 from local.cli.executions import wait_for_end
+from local.cli.members import options_text, trigger_options_text
 from local.cli.options import AsJson, Input, Limit, Timeout, Wait, api
 from local.cli.output import (
     Json,
@@ -99,7 +100,11 @@ def get(workflow: WorkflowId, as_json: AsJson = False) -> None:
     if "paused" in found:
         say(f"  paused      {paused_text(found['paused'])}")
     for one in found.get("triggers", []):
-        say(f"    {one['id']}: {trigger_text(one)}, next run {local_time(one.get('nextRunAt'))}")
+        further = f" ({text})" if (text := trigger_options_text(one)) else ""
+        when = local_time(one.get("nextRunAt"))
+        say(f"    {one['id']}: {trigger_text(one)}{further}, next run {when}")
+    if options := options_text(found):
+        say(f"  options     {options}")
     if "executionId" in trigger:
         say(f"  execution   {trigger['executionId']}")
     say(f"  next run    {local_time(trigger.get('nextRunAt'))}")

@@ -1,4 +1,4 @@
-"""The tables that the command line prints: which columns, and what stands in them."""
+"""What the command line prints of workflows and their instants, in tables and sentences."""
 
 from typing import Any
 
@@ -77,3 +77,40 @@ async def test_a_hint_that_there_is_more_is_no_part_of_the_list(
     shown = await workflows("occurrences", "hello", "--limit", "1")
     assert len(shown.lines) == 2
     assert shown.err == ("These are the first 1. There are more: --limit says how many to show.\n")
+
+
+async def test_a_workflow_is_shown_with_what_was_given_beyond_its_trigger(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    trigger = {
+        "type": "cron",
+        "schedule": "@daily",
+        "catchUp": "all",
+        "catchUpWindow": "1h",
+        "exclude": ["2031-01-01"],
+        "jitter": "30s",
+        "maxRuns": 5,
+        "runs": 2,
+        "status": "idle",
+    }
+    own = {"overlap": "buffer-all", "maxBuffered": 20, "maxConcurrent": 2, "pauseOnFailure": 3}
+    answer(api, trigger=trigger, **own)
+    shown = await workflows("get", "hello")
+    assert (
+        '  options     catchUp all, catchUpWindow 1h, exclude ["2031-01-01"], jitter 30s, '
+        "maxRuns 5, runs 2, overlap buffer-all, maxConcurrent 2, maxBuffered 20, pauseOnFailure 3"
+    ) in shown.lines
+
+
+async def test_of_several_triggers_each_has_what_was_given_for_it(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    several = [
+        {"id": "often", "type": "periodic", "interval": "10s", "jitter": "4s"},
+        {"id": "launch", "type": "once", "at": LATER, "nextRunAt": LATER},
+    ]
+    answer(api, trigger={"type": "several", "status": "idle"}, triggers=several)
+    shown = await workflows("get", "hello")
+    assert "    often: periodic 10s (jitter 4s), next run -" in shown.lines
+    assert "    launch: once 2031-01-02 03:05:00, next run 2031-01-02 03:05:00" in shown.lines
+    assert not [line for line in shown.lines if "options" in line]
