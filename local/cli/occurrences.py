@@ -1,6 +1,6 @@
 """Commands that tell what became of the instants of a workflow."""
 
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import typer
@@ -19,6 +19,12 @@ from local.cli.output import (
     table,
 )
 from local.cli.workflows import WorkflowId, workflow_path
+
+_WHY_LEFT: Final = {
+    "none": "something ran for them already",
+    "failed": "what ran for them did not fail, or is not done",
+    "all": "what runs for them is not done",
+}
 
 
 def occurrences(
@@ -96,11 +102,17 @@ def backfill(
         for item in plan["items"]
     )
     table(("INSTANT", "RAN BEFORE", "EXECUTION"), rows, "There is nothing to run.")
+    say(_summary(plan, existing, dry_run=dry_run))
+
+
+def _summary(plan: Json, existing: str, *, dry_run: bool) -> str:
+    """Return how much a backfill runs, how much of that once more, and what it leaves alone."""
+    items, left = plan["items"], plan["left"]
     wait = "would wait" if dry_run else "wait"
-    say(
-        f"{len(plan['items'])} {wait} for their turn; for {plan['left']} instants something ran "
-        "already."
-    )
+    again = sum("lastStatus" in item for item in items)
+    more = f", {again} of them to be run again" if again else ""
+    untouched = f"; {left} left out, as {_WHY_LEFT[existing]}" if left else ""
+    return f"{len(items)} {wait} for their turn{more}{untouched}."
 
 
 def _instants(item: Json) -> str:

@@ -1,5 +1,6 @@
 """Commands that halt a workflow's schedule, and let it go on."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,21 +16,39 @@ def pause(
     as_json: AsJson = False,
 ) -> None:
     """Halt a workflow's schedule; what runs goes on."""
-    changed = api().post(f"{workflow_path(workflow)}/pause", {"reason": reason})
-    _show(changed, as_json=as_json)
+    paused = api().post(f"{workflow_path(workflow)}/pause", {"reason": reason})
+    if as_json:
+        print_json(paused)
+    else:
+        _show_pause(paused, reason)
 
 
 def resume(workflow: WorkflowId, as_json: AsJson = False) -> None:
     """Let a paused workflow's schedule go on."""
-    _show(api().post(f"{workflow_path(workflow)}/resume"), as_json=as_json)
-
-
-def _show(workflow: Json, *, as_json: bool) -> None:
+    resumed = api().post(f"{workflow_path(workflow)}/resume")
     if as_json:
-        print_json(workflow)
-    elif "paused" in workflow:
-        say(f"{workflow['workflowId']}  paused {paused_text(workflow['paused'])}")
+        print_json(resumed)
     else:
-        say(
-            f"{workflow['workflowId']}  next run {local_time(workflow['trigger'].get('nextRunAt'))}"
-        )
+        say(f"{resumed['workflowId']}  {_next_run(resumed['trigger'].get('nextRunAt'))}")
+
+
+def _show_pause(workflow: Json, reason: str) -> None:
+    name, pause = workflow["workflowId"], workflow.get("paused")
+    if pause is None:
+        say(f"{name}  resumed meanwhile")
+    elif pause["reason"].strip() != reason.strip():
+        # Whoever halted it first has said why; a second reason changes nothing.
+        say(f"{name}  was paused already, {paused_text(pause)}")
+        say(f"It stays as it is: '{reason}' is not kept.")
+    else:
+        say(f"{name}  paused {paused_text(pause)}")
+    triggers = workflow.get("triggers") or [workflow["trigger"]]
+    if all(trigger["type"] == "manual" for trigger in triggers):
+        say("It has no schedule to halt: it runs only when it is triggered by hand.")
+
+
+def _next_run(at: str | None) -> str:
+    """Return when a schedule goes on; what passed during the pause fires at once."""
+    if at is not None and datetime.fromisoformat(at) <= datetime.now(UTC):
+        return "due now"
+    return f"next run {local_time(at)}"

@@ -114,3 +114,108 @@ async def test_of_several_triggers_each_has_what_was_given_for_it(
     assert "    often: periodic 10s (jitter 4s), next run -" in shown.lines
     assert "    launch: once 2031-01-02 03:05:00, next run 2031-01-02 03:05:00" in shown.lines
     assert not [line for line in shown.lines if "options" in line]
+
+
+@pytest.mark.parametrize(
+    ("existing", "before", "left", "said"),
+    [
+        ("none", {}, 0, "2 wait for their turn."),
+        (
+            "none",
+            {},
+            3,
+            "2 wait for their turn; 3 left out, as something ran for them already.",
+        ),
+        (
+            "failed",
+            {"lastStatus": "failed"},
+            1,
+            (
+                "2 wait for their turn, 1 of them to be run again; "
+                "1 left out, as what ran for them did not fail, or is not done."
+            ),
+        ),
+        (
+            "all",
+            {"lastStatus": "completed"},
+            0,
+            "2 wait for their turn, 1 of them to be run again.",
+        ),
+        (
+            "all",
+            {"lastStatus": "completed"},
+            1,
+            (
+                "2 wait for their turn, 1 of them to be run again; "
+                "1 left out, as what runs for them is not done."
+            ),
+        ),
+    ],
+)
+async def test_a_backfill_says_what_it_runs_again_and_why_it_leaves_something_out(
+    api: RecordingApi,
+    workflows: CommandLine,
+    existing: str,
+    before: dict[str, str],
+    left: int,
+    said: str,
+) -> None:
+    span = ("--from", AT, "--to", LATER, "--existing", existing)
+    items = [{"at": AT, "executionId": "x"}, {"at": AT, "executionId": "y", **before}]
+    answer(api, items=items, left=left)
+    assert (await workflows("backfill", "hello", *span)).lines[-1] == said
+    answer(api, items=items, left=left)
+    would = await workflows("backfill", "hello", *span, "--dry-run")
+    assert would.lines[-1] == said.replace("wait", "would wait")
+
+
+PAUSED = {"since": "2031-01-02T03:00:00.000Z", "reason": "moving"}
+PERIODIC = {"type": "periodic", "interval": "10s", "status": "idle"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "members", "said"),
+    [
+        ("moving", {"trigger": PERIODIC}, ["hello  paused since 2031-01-02 03:00:00: moving"]),
+        (
+            "new",
+            {"trigger": PERIODIC},
+            [
+                "hello  was paused already, since 2031-01-02 03:00:00: moving",
+                "It stays as it is: 'new' is not kept.",
+            ],
+        ),
+        (
+            "moving",
+            {"trigger": {"type": "manual", "status": "idle"}},
+            [
+                "hello  paused since 2031-01-02 03:00:00: moving",
+                "It has no schedule to halt: it runs only when it is triggered by hand.",
+            ],
+        ),
+    ],
+)
+async def test_a_pause_that_changes_nothing_says_so(
+    api: RecordingApi,
+    workflows: CommandLine,
+    reason: str,
+    members: dict[str, Any],
+    said: list[str],
+) -> None:
+    answer(api, enabled=False, paused=PAUSED, **members)
+    assert (await workflows("pause", "hello", "--reason", reason)).lines == said
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ({"nextRunAt": LATER}, "next run 2031-01-02 03:05:00"),
+        ({"nextRunAt": "2026-01-01T00:00:00.000Z"}, "due now"),
+        ({}, "next run -"),
+    ],
+)
+async def test_what_is_resumed_behind_its_instant_is_due_now(
+    api: RecordingApi, workflows: CommandLine, at: dict[str, str], said: str
+) -> None:
+    answer(api, trigger={**PERIODIC, **at})
+    assert (await workflows("resume", "hello")).lines == [f"hello  {said}"]
