@@ -24,7 +24,7 @@ from local.cli.output import (
 )
 
 _ENDED: Final = frozenset({"completed", "failed", "cancelled", "skipped"})
-_HEADINGS: Final = ("CREATED", "WORKFLOW", "STATUS", "LATE", "EXECUTION")
+_HEADINGS: Final = ("DUE", "WORKFLOW", "STATUS", "LATE", "EXECUTION")
 _WATCH_SECONDS: Final = 1.0
 ExecutionId = Annotated[str, typer.Argument(help="The id of an execution.", metavar="EXECUTION")]
 
@@ -40,7 +40,7 @@ def executions(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List executions, newest first."""
+    """List executions, newest first, each with the instant it was due, or triggered, at."""
     wanted = {"workflowId": workflow, "status": status}
     params = {name: value for name, value in wanted.items() if value}
     client = api()
@@ -104,8 +104,8 @@ def _watch(client: Api, params: Json, limit: int, show: Callable[[Json], None]) 
 
 
 def _print_row(item: Json) -> None:
-    created, workflow, status, late, execution_id = _row(item)
-    console.print(f"{created}  {workflow}", status, late, execution_id)
+    due, workflow, status, late, execution_id = _row(item)
+    console.print(f"{due}  {workflow}", status, late, execution_id)
 
 
 def _show(found: Json, *, as_json: bool) -> None:
@@ -117,7 +117,8 @@ def _show(found: Json, *, as_json: bool) -> None:
 
 def _row(item: Json) -> tuple[Any, ...]:
     return (
-        local_time(item["createdAt"]),
+        # What is due is queued a little ahead; by hand it is due when it is created.
+        local_time(item.get("scheduledFor", item["createdAt"])),
         item["workflowId"],
         status_text(item["status"]),
         milliseconds(item.get("latenessMs")),

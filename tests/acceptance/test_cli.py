@@ -164,7 +164,7 @@ async def test_executions_are_listed_newest_first_and_filtered(
     await stack.create(manual(name, destination.to("/flaky/1"), retry=quick_retry(0)))
     ids = [(await stack.ends(await stack.trigger(name)))["executionId"] for _ in range(3)]
     shown = await workflows("executions", "--workflow", name)
-    assert shown.lines[0].split() == ["CREATED", "WORKFLOW", "STATUS", "LATE", "EXECUTION"]
+    assert shown.lines[0].split() == ["DUE", "WORKFLOW", "STATUS", "LATE", "EXECUTION"]
     assert [line.split()[-1] for line in shown.lines[1:]] == ids[::-1]
     by_status = await workflows("executions", "--workflow", name, "--status", "failed", "--json")
     assert [e["executionId"] for e in by_status.json] == ids[:1]

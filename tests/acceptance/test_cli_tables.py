@@ -219,3 +219,14 @@ async def test_what_is_resumed_behind_its_instant_is_due_now(
 ) -> None:
     answer(api, trigger={**PERIODIC, **at})
     assert (await workflows("resume", "hello")).lines == [f"hello  {said}"]
+
+
+async def test_an_execution_is_listed_with_the_instant_it_was_due_at(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    queued_ahead = {**ANSWER, "createdAt": "2031-01-02T03:04:59.000Z", "scheduledFor": LATER}
+    by_hand = {**ANSWER, "createdAt": AT}
+    answer(api, items=[queued_ahead, by_hand])
+    heading, *rows = (await workflows("executions")).lines
+    assert cells(heading) == ["DUE", "WORKFLOW", "STATUS", "LATE", "EXECUTION"]
+    assert [row[:19] for row in rows] == ["2031-01-02 03:05:00", "2031-01-02 03:04:05"]
