@@ -90,10 +90,19 @@ def _sentence(problem: Answer) -> str:
     match problem:
         case {
             "type": "urn:workflows:problem:workflow-busy",
+            "triggerStatus": "pending",
             "nextAttemptAt": str(at),
             "retriesLeft": int(left),
         }:
             return f"{detail} Its next attempt is at {local_time(at)} ({more_retries(left)})."
+        case {
+            "type": "urn:workflows:problem:workflow-busy",
+            "executionId": str(name),
+            "nextAttemptAt": str(at),
+        }:
+            # It did not fail: a timer of it runs, or it waits for a person.
+            why = f"'workflows why {name}' says what for"
+            return f"{detail} It waits until {local_time(at)}: {why}."
         case {"type": "urn:workflows:problem:workflow-disabled", "workflowId": str(name)}:
             return f"Workflow '{name}' is disabled. 'workflows enable {name}' enables it."
         case _:

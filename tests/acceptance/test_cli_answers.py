@@ -138,6 +138,18 @@ async def test_a_busy_workflow_is_refused_with_what_holds_it(
     assert done.err == f"error: {detail}\n"
 
 
+async def test_a_workflow_that_waits_in_a_delay_is_refused_until_then_and_has_not_failed(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    at = "2031-01-02T03:04:05.678Z"
+    members = {**BUSY, "triggerStatus": "busy", "nextAttemptAt": at, "retriesLeft": 3}
+    detail = "Workflow 'hello' is busy with execution 'default:hello:7'."
+    api.answers.append(_conflict("workflow-busy", detail, members))
+    done = await workflows("trigger", "hello", code=Exit.REFUSED)
+    expected = f"It waits until {local_time(at)}: 'workflows why default:hello:7' says what for."
+    assert done.err == f"error: {detail} {expected}\n"
+
+
 async def test_a_disabled_workflow_is_refused_with_the_command_that_enables_it(
     api: RecordingApi, workflows: CommandLine
 ) -> None:
