@@ -125,7 +125,7 @@ class ActionCatalogue:
             found = error.errors(include_url=False)
             wrong = [d for d in found if not (_awaits(d) or is_echo(d))]
             if wrong:
-                raise InvalidInput(describe(wrong, document)) from error
+                raise InvalidInput(describe(wrong, document, self.model)) from error
         return self._restore(document)
 
     def restore(self, document: Mapping[str, JsonValue]) -> WorkflowDefinition:
@@ -152,11 +152,12 @@ class ActionCatalogue:
         Raises InvalidInput naming what is wrong with a value, KeyError for an unknown type.
         """
         document = {**parameters, "id": action.key, "type": action.type}
+        model = self._specs[action.type].params
         try:
-            return self._specs[action.type].params.model_validate(document)
+            return model.model_validate(document)
         except ValidationError as error:
             wrong = error.errors(include_url=False)
-            raise InvalidInput(describe(wrong, document)) from error
+            raise InvalidInput(describe(wrong, document, model)) from error
 
     def _with_defaults(self, document: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """Write down the retry policy that a type of action brings, where nothing else is said."""

@@ -1,12 +1,13 @@
 """Turn pydantic's findings into sentences that name the field and say what would be right."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import JsonValue
 from pydantic_core import ErrorDetails
 
 from shared.domain.errors import FieldProblem
+from shared.domain.shapes import Step, steps
 from shared.domain.storable import escape
 
 _SENTENCES: Final = {
@@ -42,13 +43,18 @@ _SENTENCES: Final = {
 _TAG_ERRORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 
 
-def describe(details: Iterable[ErrorDetails], document: JsonValue) -> list[FieldProblem]:
-    """Return one problem per finding, with JSON pointers into the `document` that was refused."""
-    return [_problem(detail, document) for detail in details if not is_echo(detail)]
+def describe(
+    details: Iterable[ErrorDetails], document: JsonValue, shape: Any
+) -> list[FieldProblem]:
+    """Return one problem per finding, with JSON pointers into the `document` that was refused.
+
+    `shape` is what refused it: a model, or the annotation of a field.
+    """
+    return [_problem(detail, document, shape) for detail in details if not is_echo(detail)]
 
 
-def _problem(detail: ErrorDetails, document: JsonValue) -> FieldProblem:
-    pointer = _pointer(detail["loc"], document)
+def _problem(detail: ErrorDetails, document: JsonValue, shape: Any) -> FieldProblem:
+    pointer = _pointer(steps(detail["loc"], shape), document)
     if detail["type"] in _TAG_ERRORS:
         pointer += "/type"
     context: Mapping[str, Any] = detail.get("ctx", {})
@@ -62,19 +68,20 @@ def is_echo(detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and isinstance(given, list) and bool(given)
 
 
-def _pointer(location: tuple[int | str, ...], document: JsonValue) -> str:
-    return "".join(f"/{escape(str(segment))}" for segment in _segments(location, document))
+def _pointer(way: Iterable[Step], document: JsonValue) -> str:
+    keys = [step.segment for step in way if not step.is_tag]
+    return "".join(f"/{escape(str(segment))}" for segment in _segments(keys, document))
 
 
-def _segments(location: tuple[int | str, ...], document: JsonValue) -> Iterator[int | str]:
-    """Follow pydantic's location into the document, leaving out the union tags it adds."""
+def _segments(keys: Sequence[int | str], document: JsonValue) -> Iterator[int | str]:
+    """Follow a location into the document, leaving out what pydantic calls members of unions."""
     here = document
-    for depth, segment in enumerate(location):
+    for depth, segment in enumerate(keys):
         if isinstance(here, dict) and segment in here:
             here = here[str(segment)]
             yield segment
         elif isinstance(here, list) and isinstance(segment, int):
             here = here[segment]
             yield segment
-        elif depth == len(location) - 1 and isinstance(here, dict):
+        elif depth == len(keys) - 1 and isinstance(here, dict):
             yield segment

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.catalogue import ActionCatalogue
 from shared.domain.errors import InvalidInput
 from tests.support.builders import CATALOGUE
 
@@ -175,6 +176,43 @@ def test_a_wrong_field_is_named(document: Any, pointers: list[str]) -> None:
 )
 def test_a_wrong_field_of_an_http_request_is_named(fields: dict[str, Any], pointer: str) -> None:
     assert _refused(_actions(_log(), _http(**fields))) == [f"/actions/1{pointer}"]
+
+
+@pytest.mark.parametrize(
+    ("document", "pointers"),
+    [
+        (
+            _with(trigger={"type": "cron", "cron": "0 2 * * *"}),
+            ["/trigger/schedule", "/trigger/cron"],
+        ),
+        (
+            _without("trigger") | {"triggers": [{"type": "once", "once": "2027-01-01T00:00:00Z"}]},
+            ["/triggers/0/at", "/triggers/0/once"],
+        ),
+        (_with(trigger={"type": "manual", "manual": True}), ["/trigger/manual"]),
+        (_actions({"type": "log", "log": "x"}), ["/actions/0/message", "/actions/0/log"]),
+        (_actions({"type": "delay", "delay": "5s"}), ["/actions/0/delay"]),
+        (
+            _actions(_log(compensate=[{"type": "log", "log": {"message": "x"}}])),
+            ["/actions/0/compensate/0/message", "/actions/0/compensate/0/log"],
+        ),
+        (
+            _actions(_http(headers={"http-request": 5}, timeouts={"log": "5s"})),
+            ["/actions/0/headers/http-request", "/actions/0/timeouts/log"],
+        ),
+    ],
+)
+def test_a_field_called_like_the_type_is_no_place_of_its_own(
+    document: Any, pointers: list[str]
+) -> None:
+    assert _refused(document) == pointers
+
+
+def test_a_catalogue_of_one_type_names_its_fields_too() -> None:
+    only = ActionCatalogue([spec for spec in CATALOGUE.specs if spec.name == "log"])
+    with pytest.raises(InvalidInput) as refusal:
+        only.parse(_actions({"type": "log", "log": "x"}))
+    assert [p.pointer for p in refusal.value.problems] == ["/actions/0/message", "/actions/0/log"]
 
 
 def test_a_refusal_reads_as_one_sentence_per_field() -> None:

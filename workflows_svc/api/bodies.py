@@ -75,7 +75,8 @@ def read_body(model: type[B], body: JsonValue) -> B:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise InvalidInput(describe(error.errors(include_url=False), body)) from error
+        found = error.errors(include_url=False)
+        raise InvalidInput(describe(found, body, model)) from error
 
 
 def pause_body(body: JsonValue) -> PauseBody:
