@@ -1,18 +1,18 @@
 """Turn pydantic's findings into sentences that name the field and say what would be right."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import JsonValue
 from pydantic_core import ErrorDetails
 
 from shared.domain.errors import FieldProblem
-from shared.domain.shapes import Step, steps
+from shared.domain.misspelt import unknown_field
+from shared.domain.shapes import Step, fields_of, steps
 from shared.domain.storable import escape
 
 _SENTENCES: Final = {
     "missing": "is required",
-    "extra_forbidden": "is not a known field",
     "union_tag_invalid": "is '{tag}'; it must be one of {expected_tags}",
     "union_tag_not_found": "is required",
     "literal_error": "must be one of {expected}",
@@ -54,12 +54,26 @@ def describe(
 
 
 def _problem(detail: ErrorDetails, document: JsonValue, shape: Any) -> FieldProblem:
-    pointer = _pointer(steps(detail["loc"], shape), document)
+    way = tuple(steps(detail["loc"], shape))
+    places = tuple(_places(way, document))
+    segments = [segment for segment, _ in places]
     if detail["type"] in _TAG_ERRORS:
-        pointer += "/type"
+        segments.append("type")
+    pointer = "".join(f"/{escape(str(segment))}" for segment in segments)
+    if detail["type"] == "extra_forbidden" and places:
+        return FieldProblem(pointer, _unknown(way[-1], places[-1][1]))
+    return FieldProblem(pointer, _sentence(detail))
+
+
+def _sentence(detail: ErrorDetails) -> str:
     context: Mapping[str, Any] = detail.get("ctx", {})
     sentence = _SENTENCES.get(detail["type"])
-    return FieldProblem(pointer, sentence.format(**context) if sentence else detail["msg"])
+    return sentence.format(**context) if sentence else detail["msg"]
+
+
+def _unknown(step: Step, around: JsonValue) -> str:
+    known = tuple(fields_of(step.model)) if step.model else ()
+    return unknown_field(str(step.segment), known, around if isinstance(around, dict) else ())
 
 
 def is_echo(detail: ErrorDetails) -> bool:
@@ -68,20 +82,20 @@ def is_echo(detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and isinstance(given, list) and bool(given)
 
 
-def _pointer(way: Iterable[Step], document: JsonValue) -> str:
+def _places(way: Iterable[Step], document: JsonValue) -> Iterator[tuple[int | str, JsonValue]]:
+    """Follow a location into the document: yield each key, with what it is a key of.
+
+    Left out is what pydantic calls the members of a union: they are in no document.
+    """
     keys = [step.segment for step in way if not step.is_tag]
-    return "".join(f"/{escape(str(segment))}" for segment in _segments(keys, document))
-
-
-def _segments(keys: Sequence[int | str], document: JsonValue) -> Iterator[int | str]:
-    """Follow a location into the document, leaving out what pydantic calls members of unions."""
     here = document
     for depth, segment in enumerate(keys):
+        there = here
         if isinstance(here, dict) and segment in here:
             here = here[str(segment)]
-            yield segment
+            yield segment, there
         elif isinstance(here, list) and isinstance(segment, int):
             here = here[segment]
-            yield segment
+            yield segment, there
         elif depth == len(keys) - 1 and isinstance(here, dict):
-            yield segment
+            yield segment, there

@@ -215,6 +215,45 @@ def test_a_catalogue_of_one_type_names_its_fields_too() -> None:
     assert [p.pointer for p in refusal.value.problems] == ["/actions/0/message", "/actions/0/log"]
 
 
+_NIGHTLY = {"type": "cron", "schedule": "0 2 * * *"}
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "meant"),
+    [
+        (_with(trigger={"type": "cron", "cron": "@daily"}), "/trigger/cron", "schedule"),
+        (_with(trigger={**_NIGHTLY, "tz": "UTC"}), "/trigger/tz", "timezone"),
+        (_with(trigger={**_NIGHTLY, "timeZone": "UTC"}), "/trigger/timeZone", "timezone"),
+        (_with(trigger={**_NIGHTLY, "catchup": "all"}), "/trigger/catchup", "catchUp"),
+        (_with(trigger={**_NIGHTLY, "catch_up": "all"}), "/trigger/catch_up", "catchUp"),
+        (_without("trigger") | {"triger": _NIGHTLY}, "/triger", "trigger"),
+        (_actions({"type": "log", "mesage": "hi"}), "/actions/0/mesage", "message"),
+        (_with(retry={"backoff": {"intial": "1s"}}), "/retry/backoff/intial", "initial"),
+    ],
+)
+def test_a_misspelt_field_is_told_what_it_was_probably_meant_to_be(
+    document: Any, place: str, meant: str
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        CATALOGUE.parse(document)
+    assert f"{place}: is not a known field; did you mean '{meant}'?" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "known"),
+    [
+        (_with(trigger={"type": "manual", "interval": "1s"}), "known are id, type"),
+        (_with(retry={"zzz": 1}), "known are retries, backoff"),
+        # What is there already cannot be what was meant.
+        (_with(retry={"retries": 1, "retrys": 1}), "known are retries, backoff"),
+        (_with(retry={"tz": 1}), "known are retries, backoff"),
+    ],
+)
+def test_a_field_that_resembles_none_is_told_which_there_are(document: Any, known: str) -> None:
+    with pytest.raises(InvalidInput, match=f"is not a known field; {known}"):
+        CATALOGUE.parse(document)
+
+
 def test_a_refusal_reads_as_one_sentence_per_field() -> None:
     with pytest.raises(InvalidInput) as refusal:
         CATALOGUE.parse(_with(workflowId="a b", trigger={"type": "hourly"}))
