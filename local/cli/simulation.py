@@ -70,11 +70,8 @@ def _request(
 
 
 def _duration(option: str, text: str) -> timedelta:
-    """Read a duration, in days too."""
-    number = text.removesuffix("d")
-    in_hours = f"{int(number) * 24}h" if number != text and number.isdecimal() else text
     try:
-        return parse_duration(in_hours)
+        return parse_duration(text)
     except ValueError as error:
         raise CommandError(f"{option} {error}.", Exit.USAGE) from error
 

@@ -1,8 +1,9 @@
-"""Lengths of time as users write them: `10s`, `2m`, `1h`.
+"""Lengths of time as users write them: `10s`, `2m`, `1h`, `7d`.
 
 Two kinds: an *interval* is how often a workflow runs (whole seconds, 1 s to
-365 days); a *duration* is any other wait (from 0 ms). Both are stored in one
-canonical form, the largest unit that divides them: `60s` becomes `1m`.
+365 days); a *duration* is any other wait (from 0 ms). A day is 24 hours, which is
+no day of the calendar where clocks are set. Both are stored in one canonical form,
+the largest unit up to hours that divides them: `60s` becomes `1m`, `1d` `24h`.
 """
 
 import re
@@ -23,8 +24,11 @@ _UNITS: Final = {
     "s": timedelta(seconds=1),
     "ms": MILLISECOND,
 }
-_INTERVAL_PATTERN: Final = r"^[0-9]{1,11}[smh]$"
-_DURATION_PATTERN: Final = r"^[0-9]{1,14}(ms|s|m|h)$"
+_READABLE: Final = {"d": timedelta(hours=24), **_UNITS}
+_INTERVAL_PATTERN: Final = r"^[0-9]{1,11}[smhd]$"
+_DURATION_PATTERN: Final = r"^[0-9]{1,14}(ms|s|m|h|d)$"
+_INTERVAL_WANTED: Final = "a whole number and a unit s, m, h or d, such as '10s'"
+_DURATION_WANTED: Final = "a whole number and a unit ms, s, m, h or d, such as '500ms'"
 
 
 class DefinitionSchema(GenerateJsonSchema):
@@ -41,7 +45,7 @@ class DefinitionSchema(GenerateJsonSchema):
 
 def parse_interval(value: object) -> timedelta:
     """Read an interval such as `10s`; raise ValueError saying what would be right."""
-    length = _length(value, _INTERVAL_PATTERN, "a whole number and a unit s, m or h, such as '10s'")
+    length = _length(value, _INTERVAL_PATTERN, _INTERVAL_WANTED)
     if length < timedelta(seconds=1):
         raise ValueError(f"is '{value}'; the shortest interval is '1s'")
     return length
@@ -49,9 +53,7 @@ def parse_interval(value: object) -> timedelta:
 
 def parse_duration(value: object) -> timedelta:
     """Read a duration such as `500ms` or `5m`; raise ValueError saying what would be right."""
-    return _length(
-        value, _DURATION_PATTERN, "a whole number and a unit ms, s, m or h, such as '500ms'"
-    )
+    return _length(value, _DURATION_PATTERN, _DURATION_WANTED)
 
 
 def parse_positive_duration(value: object) -> timedelta:
@@ -80,9 +82,9 @@ def _parse(value: str, pattern: str, wanted: str) -> timedelta:
     if not re.fullmatch(pattern, value, re.ASCII):
         raise ValueError(f"is {value!r}; expected {wanted}")
     number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", value, re.ASCII).groups()  # type: ignore[union-attr]
-    if int(number) * (_UNITS[unit] / MILLISECOND) > MAX_LENGTH / MILLISECOND:
-        raise ValueError(f"is '{value}'; the longest allowed is 365 days ('8760h')")
-    return int(number) * _UNITS[unit]
+    if int(number) * (_READABLE[unit] / MILLISECOND) > MAX_LENGTH / MILLISECOND:
+        raise ValueError(f"is '{value}'; the longest allowed is 365 days ('365d')")
+    return int(number) * _READABLE[unit]
 
 
 Interval = Annotated[
@@ -93,8 +95,10 @@ Interval = Annotated[
         {
             "type": "string",
             "pattern": _INTERVAL_PATTERN,
-            "description": "How often: seconds, minutes or hours, from 1s to 365 days (8760h).",
-            "examples": ["10s", "2m", "1h"],
+            "description": "How often: seconds, minutes, hours or days, from 1s to 365 days. A "
+            "day (d) is 24 hours, also where clocks are set: for the same time of every day use a "
+            "cron trigger.",
+            "examples": ["10s", "2m", "1h", "1d"],
         }
     ),
 ]
@@ -108,8 +112,9 @@ Duration = Annotated[
         {
             "type": "string",
             "pattern": _DURATION_PATTERN,
-            "description": "A wait: milliseconds, seconds, minutes or hours, up to 365 days.",
-            "examples": ["500ms", "2s", "5m"],
+            "description": "A wait: milliseconds, seconds, minutes, hours, or days of 24 hours; "
+            "up to 365 days.",
+            "examples": ["500ms", "2s", "5m", "7d"],
         }
     ),
 ]

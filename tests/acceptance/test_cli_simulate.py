@@ -167,3 +167,17 @@ async def test_an_option_that_is_wrong_is_named(
 ) -> None:
     shown = await workflows("simulate", file, f"{option}={value}", code=Exit.USAGE)
     assert shown.err.startswith(f"error: {option} ")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("1w", "is '1w'; expected a whole number and a unit ms, s, m, h or d, such as '500ms'."),
+        ("3650d", "is '3650d'; the longest allowed is 365 days ('365d')."),
+    ],
+)
+async def test_a_length_that_cannot_be_is_quoted_as_it_was_given(
+    workflows: CommandLine, file: str, given: str, said: str
+) -> None:
+    shown = await workflows("simulate", file, "--for", given, code=Exit.USAGE)
+    assert shown.err.strip() == f"error: --for {said}"

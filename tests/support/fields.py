@@ -25,8 +25,8 @@ _SECTIONS: Final = {
 """The models with a section of their own."""
 
 _BY_PATTERN: Final = {
-    "^[0-9]{1,11}[smh]$": "interval",
-    "^[0-9]{1,14}(ms|s|m|h)$": "duration",
+    "^[0-9]{1,11}[smhd]$": "interval",
+    "^[0-9]{1,14}(ms|s|m|h|d)$": "duration",
     r"^\$\{[\s\S]+\}$": "expression",
 }
 _BY_FORMAT: Final = {"date-time": "instant", "date": "date"}

@@ -13,8 +13,9 @@ Made from the models by `make docs`; do not edit it. How things are used: [how-t
 The same as a JSON Schema, with the actions that are installed where you ask:
 `GET /schemas/workflow.json`; the types of action alone: `GET /actions`.
 
-A **duration** is a whole number and a unit, `500ms`, `10s`, `5m`, `24h`, up to 365 days. An
-**interval** is the same without `ms`, and at least `1s`. Fields that are not listed are refused.
+A **duration** is a whole number and a unit, `500ms`, `10s`, `5m`, `24h`, `7d`, up to 365 days; a
+day is 24 hours. An **interval** is the same without `ms`, and at least `1s`. Answers have no `d`:
+there `1d` is `24h`. Fields that are not listed are refused.
 """
 
 EFFECTS: Final[dict[Effect, str]] = {

@@ -31,6 +31,8 @@ UNITS_IN_MS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
         ("8760h", 31_536_000),
         ("525600m", 31_536_000),
         ("31536000s", 31_536_000),
+        ("1d", 86_400),
+        ("365d", 31_536_000),
     ],
 )
 def test_an_interval_is_a_whole_number_and_a_unit(text: str, seconds: int) -> None:
@@ -62,7 +64,10 @@ def test_an_interval_is_a_whole_number_and_a_unit(text: str, seconds: int) -> No
         "2M",
         "1H",
         "500ms",
-        "1d",
+        "1w",
+        "1D",
+        "0d",
+        "366d",
         "1h30m",
         "PT10S",
         "\u0661\u0660s",
@@ -94,6 +99,8 @@ def test_anything_else_is_no_interval(value: object) -> None:
         ("10x", r"'10x'.*such as '10s'"),
         ("0s", r"'0s'.*shortest interval is '1s'"),
         ("8761h", r"'8761h'.*365 days"),
+        ("3650d", r"is '3650d'; the longest allowed is 365 days"),
+        ("1w", r"is '1w'; expected a whole number and a unit s, m, h or d, such as '10s'"),
         (10, r"10; expected"),
     ],
 )
@@ -114,6 +121,8 @@ def test_a_refusal_repeats_the_value_and_says_what_would_be_right(
         ("2s", 2000),
         ("5m", 300_000),
         ("8760h", YEAR_IN_MS),
+        ("0d", 0),
+        ("365d", YEAR_IN_MS),
         (f"{YEAR_IN_MS}ms", YEAR_IN_MS),
     ],
 )
@@ -127,6 +136,8 @@ def test_a_duration_may_be_zero_and_in_milliseconds(text: str, milliseconds: int
         "500 ms",
         "500MS",
         "5us",
+        "1w",
+        "366d",
         "-1ms",
         "1.5s",
         "5m\n",
@@ -143,6 +154,11 @@ def test_a_duration_may_be_zero_and_in_milliseconds(text: str, milliseconds: int
 def test_anything_else_is_no_duration(value: object) -> None:
     with pytest.raises(ValueError, match=r"expected|longest"):
         parse_duration(value)
+
+
+def test_the_units_of_a_duration_are_all_named() -> None:
+    with pytest.raises(ValueError, match=r"is '7x'; expected .* unit ms, s, m, h or d, such"):
+        parse_duration("7x")
 
 
 @pytest.mark.parametrize(
@@ -162,6 +178,8 @@ def test_anything_else_is_no_duration(value: object) -> None:
         ("60000ms", "1m"),
         ("007s", "7s"),
         ("8760h", "8760h"),
+        ("1d", "24h"),
+        ("365d", "8760h"),
     ],
 )
 def test_the_canonical_form_is_the_largest_unit_that_divides(written: str, canonical: str) -> None:

@@ -257,7 +257,11 @@ def test_an_instant_names_its_offset(at: object, said: str) -> None:
         ({"exclude": "2026-12-25"}, "/trigger/exclude", "must be a list"),
         ({"exclude": ["2026-12-25"] * 367}, "/trigger/exclude", "at most 366 items"),
         ({"jitter": "0s"}, "/trigger/jitter", "must be longer than 0"),
-        ({"jitter": "ten"}, "/trigger/jitter", "expected a whole number and a unit ms, s, m or h"),
+        (
+            {"jitter": "ten"},
+            "/trigger/jitter",
+            "expected a whole number and a unit ms, s, m, h or d",
+        ),
         ({"catchUp": "some"}, "/trigger/catchUp", "must be one of 'latest', 'all' or 'none'"),
         ({"catchUpWindow": "0s"}, "/trigger/catchUpWindow", "must be longer than 0"),
         ({"maxRuns": 0}, "/trigger/maxRuns", "at least 1"),
