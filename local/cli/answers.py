@@ -1,6 +1,7 @@
 """What the API answers: JSON objects, and problems that become errors."""
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,6 +16,7 @@ _CODES: Final = {
     HTTPStatus.CONFLICT: Exit.REFUSED,
     HTTPStatus.PRECONDITION_FAILED: Exit.REFUSED,
 }
+_HUMP: Final = re.compile(r"(?=[A-Z])")
 
 
 class Answer(dict[str, Any]):
@@ -78,10 +80,21 @@ def _json(response: httpx.Response, url: str) -> Any:
 def _fields(errors: Any) -> tuple[str, ...]:
     items = errors if isinstance(errors, list) else []
     return tuple(
-        f"{item['pointer'] or '(document)'}: {item['detail']}"
+        f"{_argument(item['pointer'])}: {item['detail']}"
         for item in items
         if isinstance(item, dict) and item.keys() >= {"pointer", "detail"}
     )
+
+
+def _argument(pointer: str) -> str:
+    """Return what this command line calls a part of a request; a place in a document stays."""
+    match str(pointer).split("/"):
+        case ["path", name]:
+            return name.upper()
+        case ["query", name, *_]:
+            return f"--{_HUMP.sub('-', name).lower()}"
+        case _:
+            return pointer or "(document)"
 
 
 def _sentence(problem: Answer) -> str:

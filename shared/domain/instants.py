@@ -14,6 +14,12 @@ _RFC_3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+WITH_OFFSET: Final = (
+    "a date and a time with its offset from UTC, such as "
+    "'2026-01-31T02:00:00Z' or '2026-01-31T03:00:00+01:00'"
+)
+"""How an instant is written, for who wrote it otherwise."""
+
 _YEARS: Final = range(1970, 3000)
 LAST: Final = datetime(_YEARS[-1], 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 """The end of the last year that may be written, and of every timetable."""
@@ -30,15 +36,12 @@ def format_instant(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def parse_instant(value: object) -> datetime:
-    """Read an instant in RFC 3339 form; raise ValueError saying what would be right."""
+def parse_instant(value: object, wanted: str = WITH_OFFSET) -> datetime:
+    """Read an instant in RFC 3339 form; raise ValueError saying that `wanted` would be right."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         return instant(value)
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise ValueError(
-            f"is {value!r}; expected a date and a time with its offset from UTC, such as "
-            "'2026-01-31T02:00:00Z' or '2026-01-31T03:00:00+01:00'"
-        )
+        raise ValueError(f"is {value!r}; expected {wanted}")
     try:
         moment = datetime.fromisoformat(value.upper())
     except ValueError as error:

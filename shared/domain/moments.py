@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.domain.cron_timetable import CronTimetable
 from shared.domain.durations import MILLISECOND
-from shared.domain.instants import parse_instant
+from shared.domain.instants import WITH_OFFSET, parse_instant
 from shared.domain.jitter import timetable_from
 from shared.domain.local_time import instant_at, local_at, offsets
 from shared.domain.timetable import Timetable
@@ -18,6 +18,7 @@ from shared.domain.workflow import Workflow
 from shared.domain.zones import zone
 
 _LOCAL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+_WANTED: Final = f"{WITH_OFFSET}; or a local time of the trigger, such as '2026-01-31T02:00'"
 _FAR: Final = timedelta(days=3000)
 """As far back is looked for an instant: the longest that 29 February stays away is 8 years."""
 
@@ -40,7 +41,7 @@ def read_moment(text: str, trigger: CronTrigger | None) -> datetime:
     """
     local = _local_in(text)
     if local is None:
-        return parse_instant(text)
+        return parse_instant(text, _WANTED)
     if trigger is None:
         return local.replace(tzinfo=UTC)
     before, after = offsets(local, zone(trigger.timezone))

@@ -114,6 +114,26 @@ async def test_fields_are_named_one_per_line(api: RecordingApi, workflows: Comma
 
 
 @pytest.mark.parametrize(
+    ("pointer", "said"),
+    [
+        ("path/instant", "INSTANT"),
+        ("query/from", "--from"),
+        ("query/outcome/0", "--outcome"),
+        ("query/triggerType", "--trigger-type"),
+        ("/path/instant", "/path/instant"),
+        ("/query/from", "/query/from"),
+    ],
+)
+async def test_a_part_of_a_request_is_called_as_on_the_command_line(
+    api: RecordingApi, workflows: CommandLine, pointer: str, said: str
+) -> None:
+    errors = [{"pointer": pointer, "detail": "is odd"}]
+    api.answers.append(problem(422, "Invalid input", errors=errors))
+    done = await workflows("list", code=Exit.INVALID)
+    assert done.err == f"error: Invalid input\n  {said}: is odd\n"
+
+
+@pytest.mark.parametrize(
     ("left", "more"), [(0, "no more retries"), (1, "1 more retry"), (2, "2 more retries")]
 )
 async def test_a_pending_workflow_is_refused_with_its_next_attempt(

@@ -226,6 +226,16 @@ async def test_what_is_no_instant_is_refused_with_its_place(hourly: Book) -> Non
         assert refused.value.problems[0].pointer == "path/instant"
 
 
+async def test_a_local_time_is_told_of_where_it_would_do(hourly: Book) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await hourly.ask("2am")
+    assert refused.value.problems[0].detail == (
+        "is '2am'; expected a date and a time with its offset from UTC, such as "
+        "'2026-01-31T02:00:00Z' or '2026-01-31T03:00:00+01:00'; "
+        "or a local time of the trigger, such as '2026-01-31T02:00'"
+    )
+
+
 @pytest.mark.parametrize(
     ("on_gap", "asked", "said"),
     [
