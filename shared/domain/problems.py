@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from pydantic_core import ErrorDetails
 
 from shared.domain.errors import FieldProblem
+from shared.domain.instants import WITH_OFFSET
 from shared.domain.misspelt import unknown_field
 from shared.domain.shapes import Step, fields_of, steps
 from shared.domain.storable import escape
@@ -35,6 +36,12 @@ _SENTENCES: Final = {
     "too_long": "must have at most {max_length} items",
     "tuple_type": "must be a list",
     "list_type": "must be a list",
+    "timezone_aware": f"must be {WITH_OFFSET}",
+    "datetime_type": f"must be {WITH_OFFSET}",
+    "datetime_parsing": f"must be {WITH_OFFSET}",
+    "datetime_from_date_parsing": f"must be {WITH_OFFSET}",
+    "datetime_object_invalid": f"must be {WITH_OFFSET}",
+    "int_parsing_size": "must be a whole number, and not such a large one",
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
@@ -62,13 +69,14 @@ def _problem(detail: ErrorDetails, document: JsonValue, shape: Any) -> FieldProb
     pointer = "".join(f"/{escape(str(segment))}" for segment in segments)
     if detail["type"] == "extra_forbidden" and places:
         return FieldProblem(pointer, _unknown(way[-1], places[-1][1]))
-    return FieldProblem(pointer, _sentence(detail))
+    return FieldProblem(pointer, sentence(detail))
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def sentence(detail: ErrorDetails) -> str:
+    """Return what is wrong with the value of a finding, as a sentence without its subject."""
     context: Mapping[str, Any] = detail.get("ctx", {})
-    sentence = _SENTENCES.get(detail["type"])
-    return sentence.format(**context) if sentence else detail["msg"]
+    known = _SENTENCES.get(detail["type"])
+    return known.format(**context) if known else detail["msg"]
 
 
 def _unknown(step: Step, around: JsonValue) -> str:

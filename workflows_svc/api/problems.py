@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from shared.domain.errors import (
@@ -28,9 +29,11 @@ from shared.domain.errors import (
 )
 from shared.domain.fold import BrokenHistory
 from shared.domain.instants import format_instant
+from shared.domain.problems import sentence
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
+_SHOWN: Final = 80
 log = structlog.get_logger(__name__)
 
 
@@ -115,10 +118,18 @@ async def _platform_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [FieldProblem("/".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-    wrong = InvalidInput(found)
+    wrong = InvalidInput([_parameter(detail) for detail in error.errors()])
     members = _members(wrong)
     return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", str(wrong), members=members)
+
+
+def _parameter(detail: ErrorDetails) -> FieldProblem:
+    """Say what is wrong with a parameter, and what was given for it."""
+    given, said = detail["input"], sentence(detail)
+    if isinstance(given, str):
+        shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}…"
+        said = f"is '{shown}'; {said}"
+    return FieldProblem("/".join(map(str, detail["loc"])), said)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
