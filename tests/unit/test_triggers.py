@@ -1,10 +1,11 @@
 """What triggers mean: their one form, and what is said of those that are refused."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +21,7 @@ from shared.domain.triggers import (
     OnGap,
     Trigger,
 )
+from shared.domain.zones import zone, zone_names
 from tests.support.builders import CATALOGUE
 from tests.unit.documents import LOG
 
@@ -210,7 +212,19 @@ def test_the_wrong_one_of_several_expressions_is_named() -> None:
         ("europe/berlin", "is 'europe/berlin'; did you mean 'Europe/Berlin'?"),
         ("New York", "did you mean 'America/New_York'?"),
         ("tokyo", "did you mean 'Asia/Tokyo'?"),
-        ("PST", "expected the IANA name of a time zone, such as 'Europe/Berlin' or 'UTC'"),
+        ("MSK", "expected the IANA name of a time zone, such as 'Europe/Berlin' or 'UTC'"),
+        ("UTC+2", "expected the IANA name of a time zone"),
+        ("GMT+1", "expected the IANA name of a time zone"),
+        ("Etc/GMT+15", "expected the IANA name of a time zone"),
+        ("CET+1", "is 'CET+1'; did you mean 'Europe/Berlin'?"),
+        ("PST", "is 'PST'; did you mean 'America/Los_Angeles'?"),
+        ("pdt", "did you mean 'America/Los_Angeles'?"),
+        ("CST", "did you mean 'America/Chicago'?"),
+        ("EDT", "did you mean 'America/New_York'?"),
+        ("CEST ", "did you mean 'Europe/Berlin'?"),
+        ("BST", "did you mean 'Europe/London'?"),
+        ("IST", "did you mean 'Asia/Kolkata'?"),
+        ("JST", "did you mean 'Asia/Tokyo'?"),
         ("+01:00", "expected the IANA name of a time zone"),
         ("", "expected the IANA name of a time zone"),
         ("../zones", "expected the IANA name of a time zone"),
@@ -304,3 +318,18 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
         read_expression(text)
     except ValueError as error:
         assert str(error).startswith(("is '", "must be"))  # noqa: PT017 - most texts are refused
+
+
+@pytest.mark.parametrize("timezone", ["EST", "MST", "CET", "Etc/GMT+1"])
+def test_an_abbreviation_that_is_a_zone_is_taken_as_it_is(timezone: str) -> None:
+    definition = CATALOGUE.parse(_cron(timezone=timezone))
+    assert isinstance(definition.trigger, CronTrigger)
+    assert definition.trigger.timezone == timezone
+
+
+@given(st.text("UTCGME+-0123456789/etc", max_size=9))
+def test_no_zone_that_means_the_opposite_is_suggested(timezone: str) -> None:
+    assume(timezone not in zone_names())
+    with pytest.raises(ValueError, match=f"^is '{re.escape(timezone)}'; ") as refusal:
+        zone(timezone)
+    assert "Etc/" not in str(refusal.value).partition("; ")[2]
