@@ -61,7 +61,9 @@ def instants_of(workflow: Workflow, since: datetime, until: datetime) -> list[tu
     """
     timetables = timetables_since(workflow, since - MILLISECOND)
     if not timetables:
-        raise InvalidInput([FieldProblem("", "the workflow has no schedule to go by")])
+        place = "/trigger" if workflow.definition.triggers is None else "/triggers"
+        said = f"of '{workflow.id}' has no schedule to go by: it is not periodic, cron or once"
+        raise InvalidInput([FieldProblem(place, said)])
     before, last = since - MILLISECOND, until - MILLISECOND
     count = sum(timetable.count(before, last) for timetable in timetables.values())
     if count > MOST:

@@ -169,7 +169,25 @@ async def test_a_workflow_without_a_schedule_has_nothing_to_backfill(
     await book.pass_time(6)
     answer = await asked(client)
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert "no schedule" in answer.json()["detail"]
+    assert answer.json()["errors"] == [
+        {
+            "pointer": "/trigger",
+            "detail": "of 'hello' has no schedule to go by: it is not periodic, cron or once",
+        }
+    ]
+
+
+async def test_an_end_to_come_is_told_when_now_is(book: Book, client: httpx.AsyncClient) -> None:
+    await book.define_as(HOURLY)
+    await book.pass_time(6)
+    answer = await asked(client, to=format_instant(at(7)))
+    assert answer.json()["errors"] == [
+        {
+            "pointer": "/to",
+            "detail": "must not be after now, 2026-01-01T06:00:00.000Z: what is to come is left "
+            "to the schedule",
+        }
+    ]
 
 
 async def test_a_backfill_waits_in_places_of_its_own_and_runs_in_order(

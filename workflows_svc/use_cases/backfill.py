@@ -9,6 +9,7 @@ from shared.domain import transitions
 from shared.domain.backfill import BackfillPlan, Existing, instants_of, plan_backfill, rerun
 from shared.domain.errors import Conflict, FieldProblem, InvalidInput, WorkflowDisabled
 from shared.domain.execution import Execution
+from shared.domain.instants import format_instant
 from shared.domain.ledger import OccurrenceOutcome, first_of
 from shared.domain.outcomes import Timing
 from shared.domain.workflow import Workflow
@@ -61,8 +62,12 @@ class PlanBackfill:
     def _check(self, since: datetime, until: datetime) -> None:
         if since >= until:
             raise InvalidInput([FieldProblem("/to", "must be after 'from'")])
-        if until > self.clock.now():
-            said = "must not be to come: what is not due yet is left to the schedule"
+        now = self.clock.now()
+        if until > now:
+            said = (
+                f"must not be after now, {format_instant(now)}: what is to come is left to the "
+                "schedule"
+            )
             raise InvalidInput([FieldProblem("/to", said)])
 
     async def _all(self, query: OccurrenceQuery) -> list[Execution]:
