@@ -176,7 +176,7 @@ async def test_executions_are_listed_newest_first_and_filtered(
     empty = await workflows("executions", "--workflow", f"{name}-unknown", "--json")
     assert empty.json == []
     refused = await workflows("executions", "--status", "odd", code=Exit.INVALID)
-    assert "--status: is 'odd'; must be one of 'queued', " in refused.err
+    assert "--status: is 'odd'; must be one of 'buffered', " in refused.err
 
 
 async def test_executions_are_watched_until_an_interrupt(
