@@ -43,8 +43,9 @@ class OccurrenceLedger(Protocol):
     async def ended(
         self, tenant: str, workflow_id: str, since: datetime | None, limit: int
     ) -> list[Execution]:
-        """Return the last scheduled executions that ran and ended, latest created first.
+        """Return the last executions of the schedule that ran and ended, latest created first.
 
-        Only those created at or after `since`, if it is given.
+        Runs of backfills are not among them. Only those created at or after `since`, if it
+        is given.
         """
         ...

@@ -151,3 +151,9 @@ async def test_what_ran_and_ended_is_told_the_latest_first(book: Book) -> None:
     assert await ended(None, 2) == [failed.id, fired(2).id]
     assert await ended(at(2), 9) == [failed.id, fired(2).id]
     assert await ended(at(3) + SECOND, 9) == []
+
+
+async def test_runs_of_backfills_are_not_told_among_what_the_schedule_ran(book: Book) -> None:
+    await book.add(fired(1), fired(1, run=1), fired(2), fired(2, run=1), fired(2, run=20))
+    ended = await book.ledger.ended(TENANT, "w", None, 2)
+    assert [e.id for e in ended] == [fired(2).id, fired(1).id]

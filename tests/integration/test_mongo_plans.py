@@ -285,9 +285,9 @@ async def test_what_operators_look_for_is_found_without_reading_the_rest(
     assert plan.documents == plan.returned == touched
 
 
-def occurrence(number: int) -> Execution:
+def occurrence(number: int, run: int = 0) -> Execution:
     at = NOW + number * SECOND
-    own = occurrence_id(TENANT, "done-1", f"cron-{number % 2}", at)
+    own = occurrence_id(TENANT, "done-1", f"cron-{number % 2}", at, run)
     return finished(number).evolve(id=own, workflow_id="done-1", scheduled_for=at)
 
 
@@ -308,3 +308,12 @@ async def test_the_ledger_reads_a_page_and_no_further(storage: Storage) -> None:
         assert not {"COLLSCAN", "SORT"} & {stage for plan in plans for stage in plan.stages}
         assert len(plans) <= 2 * len(triggers) + 1
         assert sum(plan.documents for plan in plans) <= 5 * len(triggers) + len(triggers)
+
+
+async def test_what_backfills_ran_is_passed_over_by_its_keys_alone(storage: Storage) -> None:
+    await storage.executions.add([occurrence(number) for number in range(10)])
+    await storage.executions.add([occurrence(number, run=1) for number in range(50, 100)])
+    ledger = MongoLedger(storage.mongo.executions)
+    (plan,) = await storage.plans(lambda _: ledger.ended(TENANT, "done-1", None, 5))
+    assert not {"COLLSCAN", "SORT"} & plan.stages
+    assert plan.documents == plan.returned == 5

@@ -38,6 +38,7 @@ class MemoryLedger:
             record
             for record in self._records(tenant, workflow_id)
             if record.status in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
+            and not record.is_backfill
             and (since is None or record.created_at >= since)
         ]
         return sorted(found, key=lambda record: (record.created_at, record.id), reverse=True)[

@@ -20,6 +20,9 @@ _SUMMARY: Final = {"history": 0, "actions": 0, "input": 0}
 _AFTER: Final = ";"
 """The character after the colon: `key:…` are the strings from `key:` to `key;`."""
 
+_OF_SCHEDULE: Final = ":0$"
+"""How the id of an occurrence ends that the schedule itself gave rise to: as its run 0."""
+
 _UNFIRED: Final = {
     OccurrenceOutcome.SKIPPED: Status.SKIPPED.value,
     OccurrenceOutcome.BUFFERED: Status.BUFFERED.value,
@@ -49,6 +52,7 @@ class MongoLedger:
         wanted: dict[str, Any] = {
             "tenant": tenant,
             "workflowId": workflow_id,
+            "_id": {"$regex": _OF_SCHEDULE},
             "scheduledFor": {"$gt": DAWN},
             "status": {"$in": _ENDED},
         }
@@ -83,7 +87,7 @@ class MongoLedger:
         found = await cursor.sort("_id", DESCENDING).limit(query.limit).to_list()
         if len(found) < query.limit and OccurrenceOutcome.SKIPPED in query.outcomes:
             # Behind the last one on record there is at most one range that is still going on.
-            own = {"$gte": key, "$lt": min(begin, end), "$regex": ":0$"}
+            own = {"$gte": key, "$lt": min(begin, end), "$regex": _OF_SCHEDULE}
             before = await self._first({"_id": own}, DESCENDING)
             found += [before] if before else []
         records = [to_execution(raw) for raw in found]
