@@ -16,7 +16,7 @@ from shared.domain.moments import timetables_since
 from shared.domain.outcomes import Timing
 from shared.domain.overlap import MAX_BACKFILLED
 from shared.domain.plan import deadline, initial_retries
-from shared.domain.timetable import Timetable
+from shared.domain.timetable import Timetable, rules_of
 from shared.domain.workflow import Workflow
 
 MOST: Final = MAX_BACKFILLED
@@ -135,4 +135,5 @@ def rerun(workflow: Workflow, run: Rerun, now: datetime, timing: Timing) -> Exec
         retries_left=initial_retries(definition),
         active_key=workflow.key,
     )
-    return transitions.queue(born, now + timing.resend)
+    rules = rules_of(definition.all_triggers[run.trigger_id])
+    return transitions.queue(born, now + timing.resend, rules)

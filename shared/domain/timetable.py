@@ -7,11 +7,13 @@ from shared.domain.cron_timetable import CronTimetable
 from shared.domain.grid import Grid
 from shared.domain.triggers import (
     CronTrigger,
+    ForeignTrigger,
     ManualTrigger,
     OnceTrigger,
     PeriodicTrigger,
     Trigger,
 )
+from shared.domain.zones import tzdata_version
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ANY: Final = timedelta(days=1)
@@ -70,6 +72,11 @@ def timetable_of(trigger: Trigger, created_at: datetime) -> Timetable | None:
         case ManualTrigger():
             return None
     assert_never(trigger)
+
+
+def rules_of(trigger: Trigger | ForeignTrigger) -> str | None:
+    """Return the version of the zones' rules that the instants of a trigger depend on, if any."""
+    return tzdata_version() if isinstance(trigger, CronTrigger) else None
 
 
 def _periodic(trigger: PeriodicTrigger, created_at: datetime) -> Grid:

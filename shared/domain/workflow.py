@@ -15,15 +15,13 @@ from shared.domain.overlap import PLAIN, OverlapPolicy
 from shared.domain.pause import Pause
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
-from shared.domain.timetable import Timetable, timetable_of
+from shared.domain.timetable import Timetable, rules_of, timetable_of
 from shared.domain.trigger_ids import AnyTrigger, unchanged
 from shared.domain.triggers import (
-    CronTrigger,
     ForeignTrigger,
     Trigger,
     max_runs_of,
 )
-from shared.domain.zones import tzdata_version
 
 
 class TriggerStatus(StrEnum):
@@ -114,7 +112,7 @@ class DueWorkflow:
     @property
     def tzdata(self) -> str | None:
         """The version of the zones' rules that its instants depend on, if they do."""
-        return tzdata_version() if isinstance(self.trigger, CronTrigger) else None
+        return rules_of(self.trigger)
 
     @property
     def timetable(self) -> Timetable:

@@ -17,6 +17,7 @@ from shared.domain.fold import fold
 from shared.domain.identity import occurrence_id
 from shared.domain.instants import format_instant
 from shared.domain.occurrences import occurrence
+from shared.domain.zones import tzdata_version
 from shared.ports.bus import WorkflowFreed
 from shared.ports.executions import AddOutcome
 from shared.runtime.health import Health
@@ -227,6 +228,21 @@ async def test_a_backfill_keeps_nothing_of_the_schedule_from_running(
         assert (found.outcome, found.execution.status) == (AddOutcome.ADDED, status)
     wanted = Wanted(occurrence(due, at(9), at(9), book.timing), due.policy)
     assert [each.outcome for each in await admit(book.executions, [wanted])] == [AddOutcome.BUSY]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "rules"),
+    [(HOURLY, None), ({"type": "cron", "schedule": "0 * * * *"}, tzdata_version())],
+    ids=["periodic", "cron"],
+)
+async def test_the_history_of_a_run_has_the_version_of_the_rules_that_its_instant_goes_by(
+    book: Book, client: httpx.AsyncClient, trigger: Json, rules: str | None
+) -> None:
+    await book.define_as(trigger)
+    await book.pass_time(6)
+    await planned(client, dryRun=False)
+    waiting = [e for e in book.executions.stored() if e.status is Status.BUFFERED]
+    assert [e.history[0].tzdata for e in waiting] == [rules] * 4
 
 
 async def test_a_backfill_that_is_asked_for_again_adds_nothing(
