@@ -103,6 +103,8 @@ def backfill(
     )
     table(("INSTANT", "RAN BEFORE", "EXECUTION"), rows, "There is nothing to run.")
     say(_summary(plan, existing, dry_run=dry_run))
+    if plan["owed"]:
+        say(f"{plan['owed']} left to the schedule, which has not dealt with them yet.")
 
 
 def _summary(plan: Json, existing: str, *, dry_run: bool) -> str:

@@ -30,6 +30,12 @@ class BackfillView(View):
     left: Annotated[
         int, Field(description="For how many instants nothing is run, as something ran already.")
     ]
+    owed: Annotated[
+        int,
+        Field(
+            description="How many instants are left to the schedule, which still has them to do."
+        ),
+    ]
 
 
 def backfill_view(workflow_id: str, plan: BackfillPlan, *, dry_run: bool) -> BackfillView:
@@ -48,4 +54,5 @@ def backfill_view(workflow_id: str, plan: BackfillPlan, *, dry_run: bool) -> Bac
             for run in plan.runs
         ],
         left=plan.left,
+        owed=plan.owed,
     )

@@ -12,7 +12,7 @@ from shared.domain.durations import MILLISECOND
 from shared.domain.errors import FieldProblem, InvalidInput
 from shared.domain.execution import UNFINISHED, Execution, Status
 from shared.domain.identity import occurrence_id
-from shared.domain.moments import timetables_since
+from shared.domain.moments import is_owed, timetables_since
 from shared.domain.outcomes import Timing
 from shared.domain.overlap import MAX_BACKFILLED
 from shared.domain.plan import deadline, initial_retries
@@ -46,10 +46,15 @@ class Rerun:
 
 @dataclass(frozen=True, slots=True)
 class BackfillPlan:
-    """What is to be run, earliest first, and for how many instants something ran already."""
+    """What is to be run, earliest first; for how many instants something ran already (`left`).
+
+    What is `owed` is at or behind the place of its trigger: the schedule itself still has to
+    deal with so many, and would run or record them beside the backfill.
+    """
 
     runs: tuple[Rerun, ...]
     left: int
+    owed: int
 
 
 def instants_of(workflow: Workflow, since: datetime, until: datetime) -> list[tuple[datetime, str]]:
@@ -82,13 +87,20 @@ def plan_backfill(
     existing: Existing,
     ran: Sequence[Execution],
 ) -> BackfillPlan:
-    """Decide what to run. `ran` are the executions of the schedule and of earlier backfills."""
+    """Decide what to run. `ran` are the executions of the schedule and of earlier backfills.
+
+    They are to be read after the workflow was, so that what is before the places of its
+    triggers is on record.
+    """
     known: dict[tuple[datetime, str], list[Execution]] = defaultdict(list)
     for execution in ran:
         if execution.scheduled_for is not None:
             known[execution.scheduled_for, execution.trigger_id].append(execution)
-    runs, left = [], 0
+    runs, left, owed = [], 0, 0
     for instant, trigger_id in instants:
+        if is_owed(workflow, trigger_id, instant):
+            owed += 1
+            continue
         last = max(known.get((instant, trigger_id), ()), key=_run, default=None)
         if last is not None and not _is_wanted(last, existing):
             left += 1
@@ -96,7 +108,7 @@ def plan_backfill(
         run = 1 + (_run(last) if last else 0)
         own = occurrence_id(workflow.tenant, workflow.id, trigger_id, instant, run)
         runs.append(Rerun(instant, trigger_id, own, last))
-    return BackfillPlan(tuple(runs), left)
+    return BackfillPlan(tuple(runs), left, owed)
 
 
 def _is_wanted(last: Execution, existing: Existing) -> bool:

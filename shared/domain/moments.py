@@ -119,6 +119,12 @@ def _origin(workflow: Workflow, name: str, since: datetime) -> datetime:
     return following - (following - since - MILLISECOND) // trigger.interval * trigger.interval
 
 
+def is_owed(workflow: Workflow, trigger_id: str, instant: datetime) -> bool:
+    """Tell whether the schedule still has to deal with an instant of a trigger."""
+    place = workflow.next_runs.get(trigger_id)
+    return place is not None and instant >= place
+
+
 def is_excluded(trigger: CronTrigger, instant: datetime) -> bool:
     """Tell whether nothing but its date keeps a trigger from firing at an instant."""
     if local_at(instant, zone(trigger.timezone))[0].date() not in trigger.exclude:

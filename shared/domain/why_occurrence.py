@@ -8,7 +8,7 @@ from shared.domain.durations import format_duration
 from shared.domain.execution import UNFINISHED, Execution, Skip, SkipReason, Status
 from shared.domain.instants import format_instant as at
 from shared.domain.ledger import OccurrenceOutcome, first_of, outcome_of
-from shared.domain.moments import Moment, is_excluded, moment
+from shared.domain.moments import Moment, is_excluded, is_owed, moment
 from shared.domain.triggers import CronTrigger, ForeignTrigger
 from shared.domain.why import WHY_SKIPPED
 from shared.domain.workflow import Workflow
@@ -139,8 +139,7 @@ def _unrecorded(question: Question, found: Moment) -> str:
     workflow, instant = question.workflow, question.instant
     if instant > question.now:
         return f"It is still to come{_halted(workflow)}."
-    following = [workflow.next_runs.get(name) for name in found.triggers]
-    if any(at is not None and instant >= at for at in following):
+    if any(is_owed(workflow, name, instant) for name in found.triggers):
         return _overdue(workflow)
     if instant <= question.now - question.retention:
         kept = format_duration(question.retention)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from local.cli.errors import Exit
 from local.processes import free_port
@@ -243,3 +244,15 @@ async def test_every_command_explains_itself() -> None:
         done = await workflows(*words, "--help")
         assert done.err == ""
         assert command(("Usage: workflows", *words)) in done.out
+
+
+async def test_what_a_backfill_leaves_to_the_schedule_is_said(
+    api: RecordingApi, workflows: CommandLine
+) -> None:
+    api.answers.append(web.json_response({"items": [], "left": 2, "owed": 3}))
+    span = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z")
+    done = await workflows("backfill", "hello", *span, "--dry-run")
+    assert done.lines[-2:] == [
+        "0 would wait for their turn; for 2 instants something ran already.",
+        "3 left to the schedule, which has not dealt with them yet.",
+    ]

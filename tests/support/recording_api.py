@@ -14,6 +14,7 @@ ANSWER = {
     "trigger": {"type": "manual", "status": "idle"},
     "actions": [],
     "left": 0,
+    "owed": 0,
     "executionId": "x",
     "id": "x",
     "status": "queued",

@@ -1,7 +1,7 @@
 """Planning to run what has passed: which instants, under which names."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +17,11 @@ from shared.domain.fold import fold
 from shared.domain.identity import occurrence_id
 from shared.domain.instants import format_instant
 from shared.domain.occurrences import occurrence
+from shared.domain.workflow import due_workflows
 from shared.domain.zones import tzdata_version
 from shared.ports.bus import WorkflowFreed
 from shared.ports.executions import AddOutcome
+from shared.ports.workflows import Advance
 from shared.runtime.health import Health
 from shared.use_cases.admission import Wanted, admit
 from shared.use_cases.buffers import ServeBuffer, WorkflowRef
@@ -33,13 +35,29 @@ Json = dict[str, Any]
 KEY = "default:hello"
 
 
-@pytest.fixture
-async def book() -> Book:
-    return Book()
+class Kept(Book):
+    """A book whose schedule is dealt with as time passes, as far as it says nothing else."""
+
+    async def pass_time(self, hours: float) -> None:
+        await super().pass_time(hours)
+        await self.deal_with(self.clock.now())
+
+    async def deal_with(self, until: datetime) -> None:
+        """Move the places of all triggers behind an instant."""
+        for due in due_workflows(await self.define.get(TENANT, "hello")):
+            following = due.timetable.next_place(until)
+            version, name = due.version, due.trigger_id
+            move = Advance(TENANT, "hello", version, due.next_run_at, following, trigger_id=name)
+            await self.workflows.advance([move])
 
 
 @pytest.fixture
-async def client(book: Book) -> AsyncIterator[httpx.AsyncClient]:
+async def book() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+async def client(book: Kept) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Health(), CollectorRegistry(), CATALOGUE, 10_000)
     plan = PlanBackfill(book.define, MemoryLedger(book.executions), book.clock)
     freed: list[WorkflowFreed] = []
@@ -67,7 +85,7 @@ def hours(plan: Json) -> list[str]:
     return [item["at"][11:13] for item in plan["items"]]
 
 
-async def _ran(book: Book, hour: float, status: Status, run: int = 0) -> str:
+async def _ran(book: Kept, hour: float, status: Status, run: int = 0) -> str:
     fired = await book.fire(hour)
     own = occurrence_id(TENANT, "hello", "periodic", at(hour), run)
     book.executions._by_id.pop(fired.id)
@@ -77,7 +95,7 @@ async def _ran(book: Book, hour: float, status: Status, run: int = 0) -> str:
 
 
 async def test_what_nothing_ran_for_is_run_under_the_first_number(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as(HOURLY)
     await _ran(book, 1, Status.COMPLETED)
@@ -91,12 +109,59 @@ async def test_what_nothing_ran_for_is_run_under_the_first_number(
     assert len(list(book.executions.stored())) == 3
 
 
+@pytest.mark.parametrize("state", ["paused", "disabled", "late"])
+@pytest.mark.parametrize("existing", list(Existing))
+async def test_what_the_schedule_has_not_dealt_with_is_left_to_it(
+    book: Kept, client: httpx.AsyncClient, state: str, existing: Existing
+) -> None:
+    await book.define_as({**HOURLY, "catchUp": "all"})
+    await book.clock.advance(at(2.5) - at(0))
+    await book.deal_with(at(2))
+    if state == "paused":
+        await book.define.pause(TENANT, "hello", "moving house")
+    elif state == "disabled":
+        await book.define.set_enabled(TENANT, "hello", enabled=False, if_match=None)
+    await book.clock.advance(at(6) - at(2.5))
+    plan = await planned(client, existing=existing.value)
+    assert (hours(plan), plan["left"], plan["owed"]) == (["01", "02"], 0, 2)
+
+
+async def test_what_is_paused_runs_once_although_it_is_backfilled_and_resumed(
+    book: Kept, client: httpx.AsyncClient
+) -> None:
+    await book.define_as({**HOURLY, "catchUp": "all"})
+    await book.define.pause(TENANT, "hello", "moving house")
+    await book.clock.advance(at(6) - at(0))
+    plan = await planned(client, dryRun=False)
+    assert (plan["items"], plan["left"], plan["owed"]) == ([], 0, 4)
+    assert list(book.executions.stored()) == []
+    await book.define.resume(TENANT, "hello")
+    assert (await book.due()).next_run_at == at(1)
+
+
+async def test_each_trigger_has_a_place_of_its_own_that_a_backfill_goes_by(
+    book: Kept, client: httpx.AsyncClient
+) -> None:
+    one = {"type": "cron", "schedule": "0 * * * *"}
+    triggers = [{**one, "id": "a"}, {**one, "id": "b"}]
+    document = {"workflowId": "hello", "triggers": triggers, "actions": [log("a")]}
+    await book.define.create(TENANT, document)
+    await book.clock.advance(at(6) - at(0))
+    first, _ = due_workflows(await book.define.get(TENANT, "hello"))
+    move = Advance(TENANT, "hello", 1, first.next_run_at, at(4), trigger_id=first.trigger_id)
+    await book.workflows.advance([move])
+    plan = await planned(client)
+    found = [(item["trigger"], item["at"][11:13]) for item in plan["items"]]
+    assert found == [("a", "01"), ("a", "02"), ("a", "03")]
+    assert (plan["left"], plan["owed"]) == (0, 5)
+
+
 @pytest.mark.parametrize(
     ("existing", "run", "left"),
     [("none", ["03"], 3), ("failed", ["02", "03"], 2), ("all", ["01", "02", "03"], 1)],
 )
 async def test_what_ran_already_is_run_again_only_if_that_is_asked_for(
-    book: Book, client: httpx.AsyncClient, existing: str, run: list[str], left: int
+    book: Kept, client: httpx.AsyncClient, existing: str, run: list[str], left: int
 ) -> None:
     await book.define_as(HOURLY)
     await _ran(book, 1, Status.COMPLETED)
@@ -108,7 +173,7 @@ async def test_what_ran_already_is_run_again_only_if_that_is_asked_for(
 
 
 async def test_the_last_run_of_an_instant_counts_and_the_next_has_its_number(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as(HOURLY)
     await _ran(book, 1, Status.FAILED)
@@ -122,7 +187,7 @@ async def test_the_last_run_of_an_instant_counts_and_the_next_has_its_number(
 
 
 async def test_a_range_before_the_workflow_was_created_is_reckoned_back(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as(HOURLY)
     plan = await planned(client, **{"from": format_instant(at(-3)), "to": format_instant(at(0))})
@@ -142,7 +207,7 @@ async def test_a_range_before_the_workflow_was_created_is_reckoned_back(
     ],
 )
 async def test_a_range_that_cannot_be_is_refused_with_its_place(
-    book: Book, client: httpx.AsyncClient, body: Json, pointer: str
+    book: Kept, client: httpx.AsyncClient, body: Json, pointer: str
 ) -> None:
     await book.define_as(HOURLY)
     await book.pass_time(6)
@@ -152,7 +217,7 @@ async def test_a_range_that_cannot_be_is_refused_with_its_place(
 
 
 async def test_a_thousand_instants_are_planned_and_no_more(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as({"type": "periodic", "interval": "1s"})
     await book.pass_time(1)
@@ -163,7 +228,7 @@ async def test_a_thousand_instants_are_planned_and_no_more(
 
 
 async def test_a_workflow_without_a_schedule_has_nothing_to_backfill(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     assert (await asked(client)).status_code == HTTPStatus.NOT_FOUND
     await book.define_as({"type": "manual"})
@@ -192,7 +257,7 @@ async def test_an_end_to_come_is_told_when_now_is(book: Book, client: httpx.Asyn
 
 
 async def test_a_backfill_waits_in_places_of_its_own_and_runs_in_order(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as(HOURLY)
     await book.pass_time(6)
@@ -216,7 +281,7 @@ async def test_a_backfill_waits_in_places_of_its_own_and_runs_in_order(
 
 
 async def test_a_backfill_keeps_nothing_of_the_schedule_from_running(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.create(log("a"), trigger=HOURLY, overlap="buffer-one")
     await book.pass_time(6)
@@ -236,7 +301,7 @@ async def test_a_backfill_keeps_nothing_of_the_schedule_from_running(
     ids=["periodic", "cron"],
 )
 async def test_the_history_of_a_run_has_the_version_of_the_rules_that_its_instant_goes_by(
-    book: Book, client: httpx.AsyncClient, trigger: Json, rules: str | None
+    book: Kept, client: httpx.AsyncClient, trigger: Json, rules: str | None
 ) -> None:
     await book.define_as(trigger)
     await book.pass_time(6)
@@ -246,7 +311,7 @@ async def test_the_history_of_a_run_has_the_version_of_the_rules_that_its_instan
 
 
 async def test_a_backfill_that_is_asked_for_again_adds_nothing(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as(HOURLY)
     await book.pass_time(6)
@@ -257,7 +322,7 @@ async def test_a_backfill_that_is_asked_for_again_adds_nothing(
     assert len(await book.executions.buffered(KEY, 10)) == 4
 
 
-async def test_more_than_may_wait_is_refused(book: Book, client: httpx.AsyncClient) -> None:
+async def test_more_than_may_wait_is_refused(book: Kept, client: httpx.AsyncClient) -> None:
     await book.define_as({"type": "periodic", "interval": "1s"})
     await book.pass_time(1)
     first = {"from": "2026-01-01T00:00:01Z", "to": "2026-01-01T00:10:01Z"}
@@ -269,7 +334,7 @@ async def test_more_than_may_wait_is_refused(book: Book, client: httpx.AsyncClie
 
 
 async def test_what_cancels_what_runs_is_not_backfilled(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.create(log("a"), trigger=HOURLY, overlap="cancel-running")
     await book.pass_time(6)
@@ -279,7 +344,7 @@ async def test_what_cancels_what_runs_is_not_backfilled(
 
 
 async def test_the_time_that_a_backfill_waits_does_not_count_against_its_timeout(
-    book: Book, client: httpx.AsyncClient
+    book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.create(log("a"), trigger=HOURLY, timeout="10m")
     await book.pass_time(6)

@@ -27,7 +27,8 @@ async def backfill(workflow_id: str, body: Body, wired: Wired) -> BackfillView:
 
     `existing` says what is run again of that for which something ran already: `none` of it,
     what `failed`, or `all`. A range may have 1,000 instants. They wait for their turn, and
-    run in their order as the workflow has a slot free. With `dryRun` nothing is run.
+    run in their order as the workflow has a slot free. What the schedule has not dealt with
+    yet is left to it. With `dryRun` nothing is run.
     """
     asked = backfill_body(body)
     act = wired.plan_backfill if asked.dry_run else wired.backfill
