@@ -1,7 +1,7 @@
 """Which instants of a range are to be run after the fact, and under which names."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -57,14 +57,17 @@ class BackfillPlan:
     owed: int
 
 
-def instants_of(workflow: Workflow, since: datetime, until: datetime) -> list[tuple[datetime, str]]:
+def instants_of(
+    workflow: Workflow, since: datetime, until: datetime, lasts: Mapping[str, datetime]
+) -> list[tuple[datetime, str]]:
     """Return the instants from `since` on and before `until`, each with its trigger, in order.
 
-    The present timetables are reckoned back also beyond the creation of the workflow.
+    The present timetables are reckoned back also beyond the creation of the workflow; of
+    `lasts` see `timetables_since`.
     Raises InvalidInput for a workflow that has none, and for more instants than a
     backfill may have.
     """
-    timetables = timetables_since(workflow, since - MILLISECOND)
+    timetables = timetables_since(workflow, since - MILLISECOND, lasts)
     if not timetables:
         place = "/trigger" if workflow.definition.triggers is None else "/triggers"
         said = f"of '{workflow.id}' has no schedule to go by: it is not periodic, cron or once"

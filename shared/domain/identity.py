@@ -63,13 +63,17 @@ def occurrence_id(
     tenant: str, workflow_id: str, trigger_id: str, due: datetime, run: int = 0
 ) -> str:
     """Return the one identity of a scheduled occurrence (`run` is 0 for the schedule itself)."""
-    key = workflow_key(tenant, workflow_id)
-    return f"{key}:{_part(trigger_id)}:{format_instant(due)}:{run}"
+    return f"{trigger_key(tenant, workflow_id, trigger_id)}{format_instant(due)}:{run}"
 
 
 def occurrences_key(tenant: str, workflow_id: str) -> str:
     """Return what the ids of a workflow's executions begin with; trigger and instant follow."""
     return f"{workflow_key(tenant, workflow_id)}:"
+
+
+def trigger_key(tenant: str, workflow_id: str, trigger_id: str) -> str:
+    """Return what the ids of a trigger's occurrences begin with; the instant follows."""
+    return f"{occurrences_key(tenant, workflow_id)}{_part(trigger_id)}:"
 
 
 def manual_id(tenant: str, workflow_id: str, unique: str) -> str:

@@ -9,11 +9,17 @@ from typing import Final
 from shared.domain.cron_timetable import CronTimetable
 from shared.domain.durations import MILLISECOND
 from shared.domain.instants import WITH_OFFSET, parse_instant
-from shared.domain.jitter import timetable_from
+from shared.domain.jitter import delay_of, timetable_from
 from shared.domain.local_time import instant_at, local_at, offsets
 from shared.domain.timetable import Timetable
 from shared.domain.trigger_ids import AnyTrigger
-from shared.domain.triggers import CronTrigger, OnFold, PeriodicTrigger
+from shared.domain.triggers import (
+    CronTrigger,
+    ForeignTrigger,
+    ManualTrigger,
+    OnFold,
+    PeriodicTrigger,
+)
 from shared.domain.workflow import Workflow
 from shared.domain.zones import zone
 
@@ -66,9 +72,12 @@ def _local_in(text: str) -> datetime | None:
     return parse_instant(f"{text.replace(' ', 'T')}{seconds}Z").replace(tzinfo=None)
 
 
-def moment(workflow: Workflow, instant: datetime) -> Moment | None:
-    """Return where an instant lies; None if no trigger of the workflow ever fires by itself."""
-    timetables = whole_timetables(workflow)
+def moment(workflow: Workflow, instant: datetime, lasts: Mapping[str, datetime]) -> Moment | None:
+    """Return where an instant lies; None if no trigger of the workflow ever fires by itself.
+
+    Of `lasts` see `timetables_since`.
+    """
+    timetables = whole_timetables(workflow, lasts)
     if not timetables:
         return None
     earlier = [t.latest_until(instant - MILLISECOND, instant - _FAR) for t in timetables.values()]
@@ -90,33 +99,50 @@ def has(timetable: Timetable, instant: datetime) -> bool:
     return timetable.next_after(instant - MILLISECOND) == instant
 
 
-def has_instant(workflow: Workflow, instant: datetime) -> bool:
-    """Tell whether an instant is one of the present timetables of a workflow."""
-    return any(has(timetable, instant) for timetable in whole_timetables(workflow).values())
-
-
-def whole_timetables(workflow: Workflow) -> dict[str, Timetable]:
+def whole_timetables(workflow: Workflow, lasts: Mapping[str, datetime]) -> dict[str, Timetable]:
     """Return the present timetables of a workflow, reckoned back to when it was created."""
-    return timetables_since(workflow, workflow.created_at)
+    return timetables_since(workflow, workflow.created_at, lasts)
 
 
-def timetables_since(workflow: Workflow, since: datetime) -> dict[str, Timetable]:
-    """Return the present timetables of a workflow as if it had been created at `since`."""
+def timetables_since(
+    workflow: Workflow, since: datetime, lasts: Mapping[str, datetime]
+) -> dict[str, Timetable]:
+    """Return the present timetables of a workflow as if it had been created at `since`.
+
+    Where a trigger has its next instant, its intervals count from that; where it has come to
+    its end, from the last one on record, which `lasts` has by the trigger's id; and where
+    nothing is on record any more, from when the workflow was created.
+    """
     found = {
         name: timetable_from(
-            trigger, workflow.tenant, workflow.id, name, _origin(workflow, name, since)
+            trigger, workflow.tenant, workflow.id, name, _origin(workflow, name, since, lasts)
         )
         for name, trigger in workflow.definition.all_triggers.items()
     }
     return {name: timetable for name, timetable in found.items() if timetable is not None}
 
 
-def _origin(workflow: Workflow, name: str, since: datetime) -> datetime:
+def _origin(
+    workflow: Workflow, name: str, since: datetime, lasts: Mapping[str, datetime]
+) -> datetime:
     """Return the first instant that a periodic trigger could have had after `since`."""
-    trigger, following = workflow.definition.all_triggers[name], workflow.next_runs.get(name)
-    if following is None or not isinstance(trigger, PeriodicTrigger):
+    trigger = workflow.definition.all_triggers[name]
+    if not isinstance(trigger, PeriodicTrigger):
         return since
-    return following - (following - since - MILLISECOND) // trigger.interval * trigger.interval
+    one = workflow.next_runs.get(name) or lasts.get(name)
+    if one is None:
+        one = workflow.created_at + delay_of(trigger, workflow.tenant, workflow.id, name)
+    return one - (one - since - MILLISECOND) // trigger.interval * trigger.interval
+
+
+def ended(workflow: Workflow) -> list[str]:
+    """Return which triggers fire by themselves and have come to their end."""
+    return [
+        name
+        for name, trigger in workflow.definition.all_triggers.items()
+        if not isinstance(trigger, ManualTrigger | ForeignTrigger)
+        and name not in workflow.next_runs
+    ]
 
 
 def is_owed(workflow: Workflow, trigger_id: str, instant: datetime) -> bool:

@@ -1,6 +1,7 @@
 """What became of an instant of a schedule, and why, in one sentence."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.clock_gaps import missing_at, said_of_gap
@@ -18,13 +19,15 @@ from shared.domain.workflow import Workflow
 class Question:
     """What is known of an instant: the records that stand for it, and who held the workflow then.
 
-    The first record is that of the schedule itself, the others are backfills.
+    The first record is that of the schedule itself, the others are backfills. `lasts` has the
+    last instants on record of triggers that have come to their end, by their ids.
     """
 
     workflow: Workflow
     instant: datetime
     now: datetime
     retention: timedelta
+    lasts: Mapping[str, datetime] = field(default_factory=dict)
     records: tuple[Execution, ...] = ()
     holder: Execution | None = None
 
@@ -43,7 +46,7 @@ def why_occurrence(question: Question) -> Account:
     if question.records:
         told = [_recorded(question, record) for record in question.records]
         return Account(" ".join(told), question.records[0])
-    found = moment(question.workflow, question.instant)
+    found = moment(question.workflow, question.instant, question.lasts)
     if found is None:
         return Account(_never(question.workflow))
     if question.instant < question.workflow.created_at:

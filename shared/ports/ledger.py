@@ -49,3 +49,10 @@ class OccurrenceLedger(Protocol):
         is given.
         """
         ...
+
+    async def latest(self, tenant: str, workflow_id: str, trigger_id: str) -> Execution | None:
+        """Return what the schedule has on record of a trigger last, by the first instant.
+
+        Runs of backfills do not count. None if nothing is on record.
+        """
+        ...

@@ -157,3 +157,17 @@ async def test_runs_of_backfills_are_not_told_among_what_the_schedule_ran(book: 
     await book.add(fired(1), fired(1, run=1), fired(2), fired(2, run=1), fired(2, run=20))
     ended = await book.ledger.ended(TENANT, "w", None, 2)
     assert [e.id for e in ended] == [fired(2).id, fired(1).id]
+
+
+async def test_the_latest_record_of_a_trigger_is_told_whatever_else_ran(book: Book) -> None:
+    await book.add(fired(1), skipped(2, 9, 8), fired(4, run=1), fired(12, run=1))
+    await book.add(fired(20, trigger="cron-2"), fired(21, trigger="cro"), fired(22, "other"))
+    await book.add(queued("1", "w", now=at(30)), fired(30, trigger="a b"))
+
+    async def latest(trigger: str, tenant: str = TENANT) -> float | None:
+        found = await book.ledger.latest(tenant, "w", trigger)
+        return ((found.scheduled_for or NOW) - NOW) / MINUTE if found else None
+
+    assert [await latest(each) for each in ("cron", "cron-2", "a b")] == [2, 20, 30]
+    assert await latest("cron", "other") is None
+    assert await latest("cr") is None

@@ -317,3 +317,12 @@ async def test_what_backfills_ran_is_passed_over_by_its_keys_alone(storage: Stor
     (plan,) = await storage.plans(lambda _: ledger.ended(TENANT, "done-1", None, 5))
     assert not {"COLLSCAN", "SORT"} & plan.stages
     assert plan.documents == plan.returned == 5
+
+
+async def test_the_latest_record_of_a_trigger_is_one_document(storage: Storage) -> None:
+    await storage.executions.add([occurrence(number) for number in range(FINISHED)])
+    ledger = MongoLedger(storage.mongo.executions)
+    (plan,) = await storage.plans(lambda _: ledger.latest(TENANT, "done-1", "cron-0"))
+    assert "IXSCAN" in plan.stages
+    assert not {"COLLSCAN", "SORT"} & plan.stages
+    assert plan.documents == plan.returned == 1

@@ -144,7 +144,7 @@ async def test_each_trigger_has_a_place_of_its_own_that_a_backfill_goes_by(
 ) -> None:
     one = {"type": "cron", "schedule": "0 * * * *"}
     triggers = [{**one, "id": "a"}, {**one, "id": "b"}]
-    document = {"workflowId": "hello", "triggers": triggers, "actions": [log("a")]}
+    document: Json = {"workflowId": "hello", "triggers": triggers, "actions": [log("a")]}
     await book.define.create(TENANT, document)
     await book.clock.advance(at(6) - at(0))
     first, _ = due_workflows(await book.define.get(TENANT, "hello"))
@@ -192,6 +192,36 @@ async def test_a_range_before_the_workflow_was_created_is_reckoned_back(
     await book.define_as(HOURLY)
     plan = await planned(client, **{"from": format_instant(at(-3)), "to": format_instant(at(0))})
     assert hours(plan) == ["21", "22", "23"]
+
+
+async def test_an_ended_trigger_is_backfilled_on_the_grid_that_its_last_record_shows(
+    book: Kept, client: httpx.AsyncClient
+) -> None:
+    await book.define_as({"type": "manual"})
+    await book.pass_time(0.25)
+    trigger = {**HOURLY, "endAt": format_instant(at(3.5))}
+    document: Json = {"workflowId": "hello", "trigger": trigger, "actions": [log("a")]}
+    await book.define.replace(TENANT, "hello", document, None)
+    await _ran(book, 1.25, Status.COMPLETED)
+    await book.pass_time(6)
+    assert not (await book.define.get(TENANT, "hello")).next_runs
+    plan = await planned(client, **{"from": format_instant(at(-1.1))})
+    assert [item["at"][11:16] for item in plan["items"]] == ["23:15", "00:15", "02:15", "03:15"]
+    assert plan["left"] == 1
+
+
+@pytest.mark.parametrize("jitter", [{}, {"jitter": "30m"}], ids=["plain", "jitter"])
+async def test_an_ended_trigger_without_records_counts_from_the_creation(
+    book: Kept, client: httpx.AsyncClient, jitter: Json
+) -> None:
+    await book.define_as({**HOURLY, "endAt": format_instant(at(3.5)), **jitter})
+    delay = (await book.due()).next_run_at - at(1)
+    await book.pass_time(6)
+    assert not (await book.define.get(TENANT, "hello")).next_runs
+    plan = await planned(client, **{"from": format_instant(at(0.6))})
+    assert [item["at"] for item in plan["items"]] == [
+        format_instant(at(hour) + delay) for hour in (1, 2, 3)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.ledger import OccurrenceLedger, OccurrenceQuery
 from shared.use_cases.admission import crowd_of
 from workflows_svc.use_cases.definitions import DefineWorkflows
+from workflows_svc.use_cases.endings import last_instants
 
 _PAGE: Final = 500
 _RAN: Final = frozenset(OccurrenceOutcome) - {OccurrenceOutcome.SKIPPED}
@@ -48,7 +49,8 @@ class PlanBackfill:
     ) -> BackfillPlan:
         """Return what of a workflow would be run. Raises InvalidInput."""
         self._check(since, until)
-        instants = instants_of(workflow, since, until)
+        lasts = await last_instants(self.ledger, workflow)
+        instants = instants_of(workflow, since, until, lasts)
         query = OccurrenceQuery(
             tenant=workflow.tenant,
             workflow_id=workflow.id,

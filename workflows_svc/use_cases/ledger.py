@@ -11,7 +11,7 @@ from shared.domain.execution import Execution, SkipReason, Status
 from shared.domain.identity import occurrence_id
 from shared.domain.jitter import timetable_from
 from shared.domain.ledger import first_of, last_of
-from shared.domain.moments import clock_of, has, has_instant, is_missing, read_moment
+from shared.domain.moments import clock_of, has, is_missing, read_moment, whole_timetables
 from shared.domain.outcomes import Timing
 from shared.domain.why_occurrence import Account, Question, why_occurrence
 from shared.domain.workflow import Workflow
@@ -20,6 +20,7 @@ from shared.ports.executions import ExecutionQuery, ExecutionRepository
 from shared.ports.ledger import OccurrenceLedger, OccurrenceQuery
 from shared.ports.workflows import VersionRef, WorkflowRepository
 from workflows_svc.use_cases.definitions import DefineWorkflows
+from workflows_svc.use_cases.endings import last_instants
 
 _RAN: Final = frozenset(Status) - {Status.SKIPPED}
 _MOST: Final = 100
@@ -54,13 +55,17 @@ class ReadLedger:
             raise InvalidInput([FieldProblem("path/instant", str(error))]) from error
         records = await self._records(tenant, workflow_id, instant)
         # The instant of a time that was jumped over is also that of a later time, which may fire.
-        if is_missing(text, clock) or not (records or has_instant(workflow, instant)):
+        lasts = await last_instants(self.ledger, workflow)
+        present = whole_timetables(workflow, lasts).values()
+        is_there = records or any(has(timetable, instant) for timetable in present)
+        if is_missing(text, clock) or not is_there:
             records = await self._swallowed(workflow, instant) or records
         question = Question(
             workflow=workflow,
             instant=instant,
             now=self.clock.now(),
             retention=self.timing.retention,
+            lasts=lasts,
             records=records,
             holder=await self._holder(records[0]) if records else None,
         )

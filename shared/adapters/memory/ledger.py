@@ -45,6 +45,15 @@ class MemoryLedger:
             :limit
         ]
 
+    async def latest(self, tenant: str, workflow_id: str, trigger_id: str) -> Execution | None:
+        """See OccurrenceLedger.latest."""
+        found = [
+            record
+            for record in self._records(tenant, workflow_id)
+            if record.trigger_id == trigger_id and not record.is_backfill
+        ]
+        return max(found, key=first_of, default=None)
+
     def _records(self, tenant: str, workflow_id: str) -> list[Execution]:
         return [
             execution.evolve(history=(), actions={}, input=None)

@@ -11,7 +11,7 @@ from shared.adapters.mongo.documents import BY_ID, DAWN
 from shared.adapters.mongo.errors import translated
 from shared.adapters.mongo.execution_mapping import to_execution
 from shared.domain.execution import Execution, Status
-from shared.domain.identity import MANUAL, occurrences_key
+from shared.domain.identity import MANUAL, occurrences_key, trigger_key
 from shared.domain.instants import format_instant
 from shared.domain.ledger import OccurrenceOutcome, first_of, last_of
 from shared.ports.ledger import OccurrenceQuery
@@ -40,8 +40,8 @@ class MongoLedger:
         """See OccurrenceLedger.find."""
         found: list[Execution] = []
         with translated():
-            for trigger_key in await self._trigger_keys(query.tenant, query.workflow_id):
-                found += await self._of_trigger(trigger_key, query)
+            for key in await self._trigger_keys(query.tenant, query.workflow_id):
+                found += await self._of_trigger(key, query)
         found.sort(key=lambda record: (first_of(record), record.id), reverse=True)
         return found[: query.limit]
 
@@ -63,6 +63,14 @@ class MongoLedger:
             cursor = self._executions.find(wanted, _SUMMARY, hint="by_workflow")
             return [to_execution(raw) for raw in await cursor.sort(newest).limit(limit).to_list()]
 
+    async def latest(self, tenant: str, workflow_id: str, trigger_id: str) -> Execution | None:
+        """See OccurrenceLedger.latest."""
+        key = trigger_key(tenant, workflow_id, trigger_id)
+        own = {"$gte": key, "$lt": key[:-1] + _AFTER, "$regex": _OF_SCHEDULE}
+        with translated():
+            raw = await self._first({"_id": own}, DESCENDING)
+        return to_execution(raw) if raw else None
+
     async def _trigger_keys(self, tenant: str, workflow_id: str) -> list[str]:
         """Return what the ids of each trigger begin with: one look into the index for each."""
         key = occurrences_key(tenant, workflow_id)
@@ -72,9 +80,9 @@ class MongoLedger:
             raw = await self._first({"_id": {"$gte": begin, "$lt": key[:-1] + _AFTER}}, ASCENDING)
             if raw is None:
                 return [each for each in keys if each != f"{key}{MANUAL}:"]
-            trigger_key = f"{key}{raw['_id'].removeprefix(key).partition(':')[0]}:"
-            keys.append(trigger_key)
-            begin = trigger_key[:-1] + _AFTER
+            own = f"{key}{raw['_id'].removeprefix(key).partition(':')[0]}:"
+            keys.append(own)
+            begin = own[:-1] + _AFTER
 
     async def _of_trigger(self, key: str, query: OccurrenceQuery) -> list[Execution]:
         begin, end = key + format_instant(query.since), key + format_instant(query.until)
