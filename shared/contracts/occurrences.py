@@ -10,7 +10,7 @@ from shared.contracts.schedules import PauseView, pause_view
 from shared.contracts.views import View
 from shared.domain.execution import Execution
 from shared.domain.ledger import first_of, last_of, outcome_of
-from shared.domain.why_occurrence import Account
+from shared.domain.question import Account
 
 
 class OccurrenceView(View):

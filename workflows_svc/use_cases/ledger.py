@@ -1,5 +1,6 @@
 """Reading the ledger: what became of the instants of a schedule, and why."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +14,8 @@ from shared.domain.jitter import timetable_from
 from shared.domain.ledger import first_of, last_of
 from shared.domain.moments import clock_of, has, is_missing, read_moment, whole_timetables
 from shared.domain.outcomes import Timing
-from shared.domain.why_occurrence import Account, Question, why_occurrence
+from shared.domain.question import Account, Question
+from shared.domain.why_occurrence import why_occurrence
 from shared.domain.workflow import Workflow
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
@@ -67,7 +69,7 @@ class ReadLedger:
             retention=self.timing.retention,
             lasts=lasts,
             records=records,
-            holder=await self._holder(records[0]) if records else None,
+            holders=await self._holders(records),
         )
         return instant, why_occurrence(question)
 
@@ -109,6 +111,11 @@ class ReadLedger:
             trigger, record.tenant, record.workflow_id, record.trigger_id, first_of(record)
         )
         return timetable is not None and has(timetable, instant)
+
+    async def _holders(self, records: Iterable[Execution]) -> dict[str, Execution]:
+        """Return what held the workflow when occurrences came, by the ids of their records."""
+        found = {record.id: await self._holder(record) for record in records}
+        return {record_id: holder for record_id, holder in found.items() if holder is not None}
 
     async def _holder(self, record: Execution) -> Execution | None:
         """Return the execution that an occurrence met."""
