@@ -1,54 +1,27 @@
 """Planning to run what has passed: which instants, under which names."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.domain.backfill import Existing
 from shared.domain.execution import SkipReason, Status
 from shared.domain.fold import fold
 from shared.domain.identity import occurrence_id
 from shared.domain.instants import format_instant
 from shared.domain.occurrences import occurrence
-from shared.domain.workflow import due_workflows
 from shared.domain.zones import tzdata_version
 from shared.ports.bus import WorkflowFreed
 from shared.ports.executions import AddOutcome
-from shared.ports.workflows import Advance
-from shared.runtime.health import Health
 from shared.use_cases.admission import Wanted, admit
 from shared.use_cases.buffers import ServeBuffer, WorkflowRef
-from tests.support.builders import CATALOGUE, TENANT
+from tests.support.builders import TENANT
+from tests.unit.backfills import KEY, Json, Kept, asked, hours, planned, ran, served
 from tests.unit.desk import log
-from tests.unit.test_why_occurrence import HOURLY, Book, at
-from workflows_svc.app import create_app
-from workflows_svc.use_cases.backfill import PlanBackfill, RunBackfill
-
-Json = dict[str, Any]
-KEY = "default:hello"
-
-
-class Kept(Book):
-    """A book whose schedule is dealt with as time passes, as far as it says nothing else."""
-
-    async def pass_time(self, hours: float) -> None:
-        await super().pass_time(hours)
-        await self.deal_with(self.clock.now())
-
-    async def deal_with(self, until: datetime) -> None:
-        """Move the places of all triggers behind an instant."""
-        for due in due_workflows(await self.define.get(TENANT, "hello")):
-            following = due.timetable.next_place(until)
-            version, name = due.version, due.trigger_id
-            move = Advance(TENANT, "hello", version, due.next_run_at, following, trigger_id=name)
-            await self.workflows.advance([move])
+from tests.unit.test_why_occurrence import HOURLY, at
 
 
 @pytest.fixture
@@ -58,102 +31,23 @@ async def book() -> Kept:
 
 @pytest.fixture
 async def client(book: Kept) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Health(), CollectorRegistry(), CATALOGUE, 10_000)
-    plan = PlanBackfill(book.define, MemoryLedger(book.executions), book.clock)
-    freed: list[WorkflowFreed] = []
-    run = RunBackfill(plan, book.executions, book.clock, book.timing, freed.append)
-    app.state.services = SimpleNamespace(plan_backfill=plan, backfill=run)
-    app.state.freed = freed
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as made:
+    async with served(book) as made:
         yield made
-
-
-async def asked(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
-    span = {"from": format_instant(at(0.5)), "to": format_instant(at(5)), "dryRun": True}
-    return await client.post("/workflows/hello/backfill", json={**span, **body})
-
-
-async def planned(client: httpx.AsyncClient, **body: Any) -> Json:
-    answer = await asked(client, **body)
-    assert answer.status_code == HTTPStatus.OK, answer.text
-    found: Json = answer.json()
-    return found
-
-
-def hours(plan: Json) -> list[str]:
-    return [item["at"][11:13] for item in plan["items"]]
-
-
-async def _ran(book: Kept, hour: float, status: Status, run: int = 0) -> str:
-    fired = await book.fire(hour)
-    own = occurrence_id(TENANT, "hello", "periodic", at(hour), run)
-    book.executions._by_id.pop(fired.id)
-    book.executions._put(fired.evolve(id=own, status=status, active_key=None))
-    book.executions._holders.clear()
-    return own
 
 
 async def test_what_nothing_ran_for_is_run_under_the_first_number(
     book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as(HOURLY)
-    await _ran(book, 1, Status.COMPLETED)
+    await ran(book, 1, Status.COMPLETED)
     await book.skip(SkipReason.MISSED, 2, 3, 4)
-    await _ran(book, 4, Status.FAILED)
+    await ran(book, 4, Status.FAILED)
     await book.pass_time(2)
     plan = await planned(client)
     assert (hours(plan), plan["left"], plan["dryRun"]) == (["02", "03"], 2, True)
     own = [item["executionId"] for item in plan["items"]]
     assert own == [occurrence_id(TENANT, "hello", "periodic", at(n), 1) for n in (2, 3)]
     assert len(list(book.executions.stored())) == 3
-
-
-@pytest.mark.parametrize("state", ["paused", "disabled", "late"])
-@pytest.mark.parametrize("existing", list(Existing))
-async def test_what_the_schedule_has_not_dealt_with_is_left_to_it(
-    book: Kept, client: httpx.AsyncClient, state: str, existing: Existing
-) -> None:
-    await book.define_as({**HOURLY, "catchUp": "all"})
-    await book.clock.advance(at(2.5) - at(0))
-    await book.deal_with(at(2))
-    if state == "paused":
-        await book.define.pause(TENANT, "hello", "moving house")
-    elif state == "disabled":
-        await book.define.set_enabled(TENANT, "hello", enabled=False, if_match=None)
-    await book.clock.advance(at(6) - at(2.5))
-    plan = await planned(client, existing=existing.value)
-    assert (hours(plan), plan["left"], plan["owed"]) == (["01", "02"], 0, 2)
-
-
-async def test_what_is_paused_runs_once_although_it_is_backfilled_and_resumed(
-    book: Kept, client: httpx.AsyncClient
-) -> None:
-    await book.define_as({**HOURLY, "catchUp": "all"})
-    await book.define.pause(TENANT, "hello", "moving house")
-    await book.clock.advance(at(6) - at(0))
-    plan = await planned(client, dryRun=False)
-    assert (plan["items"], plan["left"], plan["owed"]) == ([], 0, 4)
-    assert list(book.executions.stored()) == []
-    await book.define.resume(TENANT, "hello")
-    assert (await book.due()).next_run_at == at(1)
-
-
-async def test_each_trigger_has_a_place_of_its_own_that_a_backfill_goes_by(
-    book: Kept, client: httpx.AsyncClient
-) -> None:
-    one = {"type": "cron", "schedule": "0 * * * *"}
-    triggers = [{**one, "id": "a"}, {**one, "id": "b"}]
-    document: Json = {"workflowId": "hello", "triggers": triggers, "actions": [log("a")]}
-    await book.define.create(TENANT, document)
-    await book.clock.advance(at(6) - at(0))
-    first, _ = due_workflows(await book.define.get(TENANT, "hello"))
-    move = Advance(TENANT, "hello", 1, first.next_run_at, at(4), trigger_id=first.trigger_id)
-    await book.workflows.advance([move])
-    plan = await planned(client)
-    found = [(item["trigger"], item["at"][11:13]) for item in plan["items"]]
-    assert found == [("a", "01"), ("a", "02"), ("a", "03")]
-    assert (plan["left"], plan["owed"]) == (0, 5)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +58,9 @@ async def test_what_ran_already_is_run_again_only_if_that_is_asked_for(
     book: Kept, client: httpx.AsyncClient, existing: str, run: list[str], left: int
 ) -> None:
     await book.define_as(HOURLY)
-    await _ran(book, 1, Status.COMPLETED)
-    await _ran(book, 2, Status.FAILED)
-    await _ran(book, 4, Status.RUNNING)
+    await ran(book, 1, Status.COMPLETED)
+    await ran(book, 2, Status.FAILED)
+    await ran(book, 4, Status.RUNNING)
     await book.pass_time(1)
     plan = await planned(client, existing=existing)
     assert (hours(plan), plan["left"]) == (run, left)
@@ -176,10 +70,10 @@ async def test_the_last_run_of_an_instant_counts_and_the_next_has_its_number(
     book: Kept, client: httpx.AsyncClient
 ) -> None:
     await book.define_as(HOURLY)
-    await _ran(book, 1, Status.FAILED)
-    await _ran(book, 1, Status.COMPLETED, run=1)
-    await _ran(book, 2, Status.COMPLETED)
-    last = await _ran(book, 2, Status.FAILED, run=10)
+    await ran(book, 1, Status.FAILED)
+    await ran(book, 1, Status.COMPLETED, run=1)
+    await ran(book, 2, Status.COMPLETED)
+    last = await ran(book, 2, Status.FAILED, run=10)
     await book.pass_time(3)
     (item,) = (await planned(client, existing="failed", to=format_instant(at(3))))["items"]
     assert (item["lastExecutionId"], item["lastStatus"]) == (last, "failed")
@@ -192,36 +86,6 @@ async def test_a_range_before_the_workflow_was_created_is_reckoned_back(
     await book.define_as(HOURLY)
     plan = await planned(client, **{"from": format_instant(at(-3)), "to": format_instant(at(0))})
     assert hours(plan) == ["21", "22", "23"]
-
-
-async def test_an_ended_trigger_is_backfilled_on_the_grid_that_its_last_record_shows(
-    book: Kept, client: httpx.AsyncClient
-) -> None:
-    await book.define_as({"type": "manual"})
-    await book.pass_time(0.25)
-    trigger = {**HOURLY, "endAt": format_instant(at(3.5))}
-    document: Json = {"workflowId": "hello", "trigger": trigger, "actions": [log("a")]}
-    await book.define.replace(TENANT, "hello", document, None)
-    await _ran(book, 1.25, Status.COMPLETED)
-    await book.pass_time(6)
-    assert not (await book.define.get(TENANT, "hello")).next_runs
-    plan = await planned(client, **{"from": format_instant(at(-1.1))})
-    assert [item["at"][11:16] for item in plan["items"]] == ["23:15", "00:15", "02:15", "03:15"]
-    assert plan["left"] == 1
-
-
-@pytest.mark.parametrize("jitter", [{}, {"jitter": "30m"}], ids=["plain", "jitter"])
-async def test_an_ended_trigger_without_records_counts_from_the_creation(
-    book: Kept, client: httpx.AsyncClient, jitter: Json
-) -> None:
-    await book.define_as({**HOURLY, "endAt": format_instant(at(3.5)), **jitter})
-    delay = (await book.due()).next_run_at - at(1)
-    await book.pass_time(6)
-    assert not (await book.define.get(TENANT, "hello")).next_runs
-    plan = await planned(client, **{"from": format_instant(at(0.6))})
-    assert [item["at"] for item in plan["items"]] == [
-        format_instant(at(hour) + delay) for hour in (1, 2, 3)
-    ]
 
 
 @pytest.mark.parametrize(
