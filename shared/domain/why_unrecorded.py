@@ -8,6 +8,7 @@ from shared.domain.instants import format_instant as at
 from shared.domain.moments import Moment, is_excluded, is_owed
 from shared.domain.question import Question
 from shared.domain.triggers import CronTrigger, ForeignTrigger
+from shared.domain.why_ended import behind_the_end, out_of_runs
 from shared.domain.workflow import Workflow
 
 
@@ -22,9 +23,11 @@ def unrecorded(question: Question, name: str) -> str:
     """Say what is known of an instant of a trigger that the ledger has not."""
     workflow, instant = question.workflow, question.instant
     if instant > question.now:
-        return f"It is still to come{_halted(workflow)}."
+        return out_of_runs(question, name) or f"It is still to come{_halted(workflow)}."
     if is_owed(workflow, name, instant):
         return _overdue(workflow)
+    if said := out_of_runs(question, name):
+        return said
     if instant <= question.now - question.retention:
         kept = format_duration(question.retention)
         return f"It is older than what is kept ({kept}), so nothing is known of it any more."
@@ -53,7 +56,7 @@ def not_in_timetable(question: Question, found: Moment) -> str:
     """Say that there is nothing at an instant, what one could have expected, and what is near."""
     instant, triggers = question.instant, question.workflow.definition.all_triggers.values()
     causes = [_why_not(t, instant) for t in triggers if isinstance(t, CronTrigger)]
-    cause = next(filter(None, causes), "")
+    cause = next(filter(None, causes), "") or behind_the_end(question)
     changed = ""
     if instant < question.workflow.updated_at:
         changed = f", by the timetable since {at(question.workflow.updated_at)}"
