@@ -137,7 +137,7 @@ async def test_a_workflow_without_a_schedule_has_nothing_to_backfill(
     ]
 
 
-async def test_an_end_to_come_is_told_when_now_is(book: Book, client: httpx.AsyncClient) -> None:
+async def test_an_end_to_come_is_told_when_now_is(book: Kept, client: httpx.AsyncClient) -> None:
     await book.define_as(HOURLY)
     await book.pass_time(6)
     answer = await asked(client, to=format_instant(at(7)))
