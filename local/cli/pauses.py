@@ -1,6 +1,6 @@
 """Commands that halt a workflow's schedule, and let it go on."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -29,7 +29,7 @@ def resume(workflow: WorkflowId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(resumed)
     else:
-        say(f"{resumed['workflowId']}  {_next_run(resumed['trigger'].get('nextRunAt'))}")
+        say(f"{resumed['workflowId']}  {_next_run(resumed)}")
 
 
 def _show_pause(workflow: Json, reason: str) -> None:
@@ -47,8 +47,11 @@ def _show_pause(workflow: Json, reason: str) -> None:
         say("It has no schedule to halt: it runs only when it is triggered by hand.")
 
 
-def _next_run(at: str | None) -> str:
+def _next_run(resumed: Json) -> str:
     """Return when a schedule goes on; what passed during the pause fires at once."""
-    if at is not None and datetime.fromisoformat(at) <= datetime.now(UTC):
+    at = resumed["trigger"].get("nextRunAt")
+    if at is not None and datetime.fromisoformat(at) <= datetime.fromisoformat(
+        resumed["updatedAt"]
+    ):
         return "due now"
     return f"next run {local_time(at)}"

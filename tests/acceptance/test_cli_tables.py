@@ -217,7 +217,7 @@ async def test_a_pause_that_changes_nothing_says_so(
 async def test_what_is_resumed_behind_its_instant_is_due_now(
     api: RecordingApi, workflows: CommandLine, at: dict[str, str], said: str
 ) -> None:
-    answer(api, trigger={**PERIODIC, **at})
+    answer(api, updatedAt="2026-06-01T00:00:00.000Z", trigger={**PERIODIC, **at})
     assert (await workflows("resume", "hello")).lines == [f"hello  {said}"]
 
 
