@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 _UNIONS: Final = (Union, types.UnionType)
@@ -32,7 +32,7 @@ def steps(location: tuple[int | str, ...], shape: Any) -> Iterator[Step]:
             shape = tagged[str(segment)]
             continue
         plain = _plain(shape)
-        model = plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
+        model = plain if _is_model(plain) else None
         yield Step(segment, is_tag=False, model=model)
         shape = fields_of(model).get(str(segment)) if model else _item(plain)
 
@@ -51,7 +51,11 @@ def _tagged(shape: Any) -> Mapping[str, Any]:
         members = inner
     if not isinstance(discriminator, str):
         return {}
-    return {str(tag): model for model in members for tag in _tags(model, discriminator)}
+    found: dict[str, Any] = {}
+    for member in members:
+        own = _is_model(member)
+        found |= dict.fromkeys(_tags(member, discriminator), member) if own else _tagged(member)
+    return found
 
 
 def _inside(shape: Any) -> list[Any] | None:
@@ -70,9 +74,14 @@ def _discriminator(shape: Any) -> object:
     return next((one.discriminator for one in told if getattr(one, "discriminator", None)), None)
 
 
-def _tags(model: Any, discriminator: str) -> tuple[JsonValue, ...]:
-    annotation = fields_of(model)[discriminator].annotation
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+def _tags(model: type[BaseModel], discriminator: str) -> tuple[str, ...]:
+    field = fields_of(model).get(discriminator)
+    is_named = field is not None and get_origin(field.annotation) is Literal
+    return tuple(map(str, get_args(field.annotation))) if field and is_named else ()
+
+
+def _is_model(shape: Any) -> bool:
+    return isinstance(shape, type) and issubclass(shape, BaseModel)
 
 
 def _plain(shape: Any) -> Any:
