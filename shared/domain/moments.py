@@ -99,6 +99,11 @@ def has(timetable: Timetable, instant: datetime) -> bool:
     return timetable.next_after(instant - MILLISECOND) == instant
 
 
+def has_instant(workflow: Workflow, instant: datetime, lasts: Mapping[str, datetime]) -> bool:
+    """Tell whether an instant is one of the present timetables of a workflow."""
+    return any(has(timetable, instant) for timetable in whole_timetables(workflow, lasts).values())
+
+
 def whole_timetables(workflow: Workflow, lasts: Mapping[str, datetime]) -> dict[str, Timetable]:
     """Return the present timetables of a workflow, reckoned back to when it was created."""
     return timetables_since(workflow, workflow.created_at, lasts)
@@ -133,6 +138,22 @@ def _origin(
     if one is None:
         one = workflow.created_at + delay_of(trigger, workflow.tenant, workflow.id, name)
     return one - (one - since - MILLISECOND) // trigger.interval * trigger.interval
+
+
+def moved_by_jitter(
+    workflow: Workflow, instant: datetime, lasts: Mapping[str, datetime]
+) -> dict[str, datetime]:
+    """Return when triggers fire instead whose authors named an instant, by the triggers' ids.
+
+    Those that have the instant itself are not among them. Of `lasts` see `timetables_since`.
+    """
+    found: dict[str, datetime] = {}
+    for name, timetable in whole_timetables(workflow, lasts).items():
+        trigger = workflow.definition.all_triggers[name]
+        moved = instant + delay_of(trigger, workflow.tenant, workflow.id, name)
+        if has(timetable, moved) and not has(timetable, instant):
+            found[name] = moved
+    return found
 
 
 def ended(workflow: Workflow) -> list[str]:

@@ -1,6 +1,6 @@
 """A question about an instant of a schedule, and what is answered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -34,3 +34,10 @@ class Account:
     sentence: str
     record: Execution | None = None
     moment: Moment | None = None
+
+
+def joined(accounts: Sequence[Account]) -> Account:
+    """Return what several accounts tell, with the first record that one of them tells of."""
+    record = next((account.record for account in accounts if account.record), None)
+    sentence = " ".join(account.sentence for account in accounts)
+    return Account(sentence, record, None if record else accounts[0].moment)

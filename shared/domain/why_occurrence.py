@@ -1,6 +1,7 @@
 """What became of an instant of a schedule, and why: a sentence for each trigger that has it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.clock_gaps import said_of_gap
@@ -12,6 +13,7 @@ from shared.domain.moments import Moment, moment
 from shared.domain.question import Account, Question
 from shared.domain.why import WHY_SKIPPED
 from shared.domain.why_unrecorded import never, not_in_timetable, unrecorded
+from shared.domain.workflow import Workflow
 
 
 def why_occurrence(question: Question) -> Account:
@@ -27,6 +29,12 @@ def why_occurrence(question: Question) -> Account:
         created = at(question.workflow.created_at)
         return Account(f"The workflow was created after that, at {created}.", moment=found)
     return Account(not_in_timetable(question, found), moment=found)
+
+
+def by_jitter(told: Account, workflow: Workflow, name: str, instant: datetime) -> Account:
+    """Return what is told of the instant to which a trigger moves one that its author wrote."""
+    whose = "Its jitter" if workflow.definition.triggers is None else f"The jitter of '{name}'"
+    return replace(told, sentence=f"{whose} moves it to {at(instant)}. {told.sentence}")
 
 
 def _concerned(question: Question, found: Moment | None) -> list[str]:

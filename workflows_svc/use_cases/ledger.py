@@ -1,6 +1,6 @@
 """Reading the ledger: what became of the instants of a schedule, and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,10 +12,17 @@ from shared.domain.execution import Execution, SkipReason, Status
 from shared.domain.identity import occurrence_id
 from shared.domain.jitter import timetable_from
 from shared.domain.ledger import first_of, last_of
-from shared.domain.moments import clock_of, has, is_missing, read_moment, whole_timetables
+from shared.domain.moments import (
+    clock_of,
+    has,
+    has_instant,
+    is_missing,
+    moved_by_jitter,
+    read_moment,
+)
 from shared.domain.outcomes import Timing
-from shared.domain.question import Account, Question
-from shared.domain.why_occurrence import why_occurrence
+from shared.domain.question import Account, Question, joined
+from shared.domain.why_occurrence import by_jitter, why_occurrence
 from shared.domain.workflow import Workflow
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
@@ -55,13 +62,37 @@ class ReadLedger:
             instant = read_moment(text, clock)
         except ValueError as error:
             raise InvalidInput([FieldProblem("path/instant", str(error))]) from error
-        records = await self._records(tenant, workflow_id, instant)
-        # The instant of a time that was jumped over is also that of a later time, which may fire.
+        is_jumped = is_missing(text, clock)
+        return instant, joined(await self._accounts(workflow, instant, is_jumped=is_jumped))
+
+    async def _accounts(
+        self, workflow: Workflow, instant: datetime, *, is_jumped: bool
+    ) -> list[Account]:
+        """Tell of an instant, and of those to which triggers move it by their jitter."""
         lasts = await last_instants(self.ledger, workflow)
-        present = whole_timetables(workflow, lasts).values()
-        is_there = records or any(has(timetable, instant) for timetable in present)
-        if is_missing(text, clock) or not is_there:
-            records = await self._swallowed(workflow, instant) or records
+        own = await self._records(workflow, instant)
+        is_there = bool(own) or has_instant(workflow, instant, lasts)
+        moved = {} if is_jumped else moved_by_jitter(workflow, instant, lasts)
+        for record in own:
+            moved.pop(record.trigger_id, None)
+        accounts: list[Account] = []
+        if is_there or not moved:
+            # The instant of a time that was jumped over is also that of a later time, which may
+            # fire.
+            gaps = await self._swallowed(workflow, instant) if is_jumped or not is_there else ()
+            accounts.append(await self._account(workflow, lasts, instant, gaps or own))
+        for name, at in moved.items():
+            told = await self._account(workflow, lasts, at, await self._records(workflow, at))
+            accounts.append(by_jitter(told, workflow, name, at))
+        return accounts
+
+    async def _account(
+        self,
+        workflow: Workflow,
+        lasts: Mapping[str, datetime],
+        instant: datetime,
+        records: tuple[Execution, ...],
+    ) -> Account:
         question = Question(
             workflow=workflow,
             instant=instant,
@@ -71,15 +102,13 @@ class ReadLedger:
             records=records,
             holders=await self._holders(records),
         )
-        return instant, why_occurrence(question)
+        return why_occurrence(question)
 
-    async def _records(
-        self, tenant: str, workflow_id: str, instant: datetime
-    ) -> tuple[Execution, ...]:
+    async def _records(self, workflow: Workflow, instant: datetime) -> tuple[Execution, ...]:
         """Return what stands for an instant, the schedule's own record before backfills."""
         query = OccurrenceQuery(
-            tenant=tenant,
-            workflow_id=workflow_id,
+            tenant=workflow.tenant,
+            workflow_id=workflow.id,
             since=instant,
             until=instant + MILLISECOND,
             limit=_MOST,
