@@ -54,21 +54,14 @@ def _will_be_out(question: Question, name: str, limit: int) -> str:
 
 def behind_the_end(question: Question) -> str:
     """Say that an instant comes when all triggers of a workflow have ended, if it does."""
-    ends = _ends(question)
-    if not ends or any(end is None or question.instant <= end for end in ends):
-        return ""
-    fire = "its trigger fires" if len(ends) == 1 else "its triggers fire"
-    return f": {fire} until {at(max(end for end in ends if end))} (endAt)"
-
-
-def _ends(question: Question) -> list[datetime | None]:
-    """Return the `endAt` of all triggers that fire by themselves, as their jitter moves it."""
-    workflow = question.workflow
-    ends: list[datetime | None] = []
+    workflow, ends = question.workflow, list[datetime]()
     for name, trigger in workflow.definition.all_triggers.items():
         if isinstance(trigger, ManualTrigger | ForeignTrigger):
             continue
         end = trigger.end_at if isinstance(trigger, PeriodicTrigger | CronTrigger) else None
         delay = delay_of(trigger, workflow.tenant, workflow.id, name)
-        ends.append(end + delay if end else None)
-    return ends
+        if end is None or question.instant <= end + delay:
+            return ""
+        ends.append(end)
+    fire = "its trigger fires" if len(ends) == 1 else "its triggers fire"
+    return f": {fire} until {at(max(ends))} (endAt)" if ends else ""

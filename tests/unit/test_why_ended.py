@@ -97,6 +97,17 @@ async def test_what_lies_behind_the_end_of_a_trigger_names_it(
     assert "endAt" not in await book.said(1.5)
 
 
+async def test_jitter_may_move_the_last_instant_behind_the_end(book: Ending) -> None:
+    await book.define_as({**CRON, "jitter": "1h", "endAt": format_instant(at(2))})
+    delay = (await book.due()).next_run_at - at(0)
+    assert delay
+    last = at(2) + delay
+    said = [(await book.ask(format_instant(last + n * delay / 2))).sentence for n in (-1, 0, 1)]
+    assert said[1] == "It is still to come."
+    assert "endAt" not in said[0]
+    assert "fires until 2026-01-01T02:00:00.000Z (endAt)" in said[2]
+
+
 async def test_the_end_is_told_only_where_all_triggers_have_come_to_it(book: Ending) -> None:
     ends = {**CRON, "id": "ends", "endAt": format_instant(at(2.5))}
     goes_on = {**CRON, "id": "goes-on"}
