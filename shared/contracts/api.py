@@ -69,10 +69,10 @@ class TriggerView(View):
     retries_left: int | None = None
     running: Annotated[
         int | None,
-        Field(description="How many executions are unfinished, where more than one may be."),
+        Field(description="How many executions are unfinished, where more than one may be, or is."),
     ] = None
     buffered: Annotated[
-        int | None, Field(description="How many wait for their turn, where any may.")
+        int | None, Field(description="How many wait for their turn, where any may, or do.")
     ] = None
 
 
@@ -155,8 +155,8 @@ def workflow_view(
             execution_id=active.id if active else None,
             next_attempt_at=active.next_attempt_at if active else None,
             retries_left=active.retries_left if active else None,
-            running=len(holders) if policy.slots > 1 else None,
-            buffered=buffered if policy.buffers else None,
+            running=len(holders) if max(policy.slots, len(holders)) > 1 else None,
+            buffered=buffered if policy.buffers or buffered else None,
         ),
         triggers=_several(workflow, definition.get("triggers"), fires),
         actions=[_redacted(action) for action in definition["actions"]],

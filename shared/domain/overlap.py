@@ -99,16 +99,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class OverlapPolicy:
-    """How many executions of a workflow may run at a time, and how many may wait for that."""
+    """How many executions of a workflow may run at a time, and how many may wait for that.
+
+    It is `narrowed` if there may have been room for more earlier, so that others than those
+    of its own slots and places may be taken still.
+    """
 
     overlap: Overlap = Overlap.SKIP
     slots: int = 1
     places: int = 0
+    narrowed: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Tell whether there is but one key to take, so that one attempt says everything."""
-        return self.slots == 1 and not self.buffers
+        return self.slots == 1 and not self.buffers and not self.narrowed
 
     @property
     def buffers(self) -> bool:

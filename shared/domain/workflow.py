@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
-from shared.domain.identity import shard_of, slot_key, workflow_key
+from shared.domain.identity import shard_of, workflow_key
 from shared.domain.jitter import delay_of, delayed, timetable_from
 from shared.domain.overlap import PLAIN, OverlapPolicy
 from shared.domain.pause import Pause
@@ -39,7 +39,8 @@ class Workflow:
     `next_runs` has the next place of each trigger that has one, by the trigger's id: where it
     fires, or where a clock gap swallows local times of it (see Timetable).
     `runs` how often those have fired whose runs are limited. One that is `paused` is not
-    enabled. `resumed_at` is when it last was switched on, or created, again.
+    enabled. `resumed_at` is when it last was switched on, or created, again. It is `narrowed`
+    if an earlier version may have had room for more executions than there is now.
     """
 
     tenant: str
@@ -53,6 +54,12 @@ class Workflow:
     runs: Mapping[str, int] = field(default_factory=dict)
     paused: Pause | None = None
     resumed_at: datetime | None = None
+    narrowed: bool = False
+
+    @property
+    def policy(self) -> OverlapPolicy:
+        """Whom there is room for, beside what is left of earlier versions."""
+        return replace(self.definition.overlap_policy, narrowed=self.narrowed)
 
     @property
     def takes_triggers(self) -> bool:
@@ -149,7 +156,7 @@ def due_workflows(workflow: Workflow) -> list[DueWorkflow]:
             runs=workflow.runs.get(name, 0),
             pause_on_failure=definition.pause_on_failure,
             resumed_at=workflow.resumed_at,
-            policy=definition.overlap_policy,
+            policy=workflow.policy,
         )
         for name, trigger in definition.all_triggers.items()
         if name in workflow.next_runs and not isinstance(trigger, ForeignTrigger)
@@ -218,6 +225,8 @@ def create(
         created_at=now,
         updated_at=now,
         resumed_at=now if former else None,
+        # What had the id before may have been deleted while executions of it were unfinished.
+        narrowed=version > 1,
     )
 
 
@@ -234,6 +243,7 @@ def redefine(
         next_runs=_next_runs(workflow.tenant, definition, now, places),
         updated_at=now,
         runs={name: count for name, count in workflow.runs.items() if name in kept},
+        narrowed=not workflow.policy.is_plain,
     )
 
 
@@ -307,12 +317,6 @@ def delete(workflow: Workflow, now: datetime) -> Workflow:
     """Return the tombstone of the workflow: never due, its version kept for a re-creation."""
     off = disable(workflow, now)
     return replace(off, next_runs={}, deleted_at=now)
-
-
-def slot_keys(workflow: Workflow) -> list[str]:
-    """Return the active keys of the executions that may hold a workflow at a time."""
-    slots = workflow.definition.overlap_policy.slots
-    return [slot_key(workflow.key, slot) for slot in range(slots)]
 
 
 def trigger_status(active: Execution | None) -> TriggerStatus:

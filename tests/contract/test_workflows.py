@@ -182,7 +182,8 @@ async def test_how_overlaps_are_dealt_with_reads_back_equal(
     changed = replace(redefine(made, plain.definition, 2, NOW), next_runs=made.next_runs)
     assert await workflows.save(made, changed)
     (due,) = await workflows.read_due([made.key])
-    assert due.policy == plain.definition.overlap_policy
+    assert due.policy == changed.policy
+    assert due.policy.narrowed == bool(members)
     assert await workflows.get(TENANT, made.id) == changed
 
 

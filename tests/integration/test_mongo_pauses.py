@@ -15,7 +15,7 @@ async def test_a_workflow_that_was_never_paused_is_stored_as_before(mongo: Mongo
     await MongoWorkflows(mongo, CATALOGUE).add(workflow("p", interval="10s"))
     document = await mongo.workflows.find_one({})
     assert document is not None
-    assert {"paused", "resumedAt", "pauseOnFailure"}.isdisjoint(document)
+    assert {"paused", "resumedAt", "pauseOnFailure", "narrowed"}.isdisjoint(document)
 
 
 async def test_a_paused_workflow_is_one_that_is_not_enabled(mongo: MongoConnection) -> None:

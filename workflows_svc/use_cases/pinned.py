@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from shared.domain.errors import Conflict, NotFound, WorkflowBusy
 from shared.domain.execution import Execution
@@ -9,13 +10,15 @@ from shared.domain.identity import slot_key, workflow_key
 from shared.domain.overlap import MAX_BUFFERED
 from shared.domain.plan import Plan
 from shared.domain.why import Queue
-from shared.domain.workflow import Workflow, slot_keys, trigger_status
+from shared.domain.workflow import Workflow, trigger_status
 from shared.ports.bus import ExecutionRequest
 from shared.ports.executions import ExecutionRepository
 from shared.ports.workflows import WorkflowRepository
 from shared.use_cases.admission import crowd_of
+from shared.use_cases.holders import held_of
 from shared.use_cases.plans import plan_of
 
+_ATTEMPTS: Final = 20
 Request = Callable[[ExecutionRequest], None]
 
 
@@ -62,10 +65,10 @@ class Pinned:
 
         If a slot is free, but has not been given to those that wait, it is the first of them.
         """
-        keys = slot_keys(workflow)
-        held = await self.executions.active(keys)
-        waiting = await self.executions.buffered(workflow.key, 1) if not held else []
-        return next((held[key] for key in keys if key in held), None) or next(iter(waiting), None)
+        held = await held_of(self.executions, {workflow.key: workflow.policy})
+        holders = held[workflow.key].holders
+        found = holders or await self.executions.buffered(workflow.key, 1)
+        return next(iter(found), None)
 
     async def queue(self, execution: Execution) -> Queue:
         """Return what a buffered execution waits behind."""
@@ -78,9 +81,15 @@ class Pinned:
         return Queue(tuple(running[slot].id for slot in slots if slot in running), ahead)
 
     async def free_slot(self, workflow: Workflow) -> int:
-        """Return a slot of a workflow that is free now; the first, which is taken, if none is."""
-        crowd = await crowd_of(self.executions, workflow.key)
-        return next(workflow.definition.overlap_policy.free_slots(crowd), 0)
+        """Return a slot of a workflow that is free now. Raises WorkflowBusy, or Conflict."""
+        for _ in range(_ATTEMPTS):
+            crowd = await crowd_of(self.executions, workflow.key)
+            slot = next(workflow.policy.free_slots(crowd), None)
+            if slot is not None:
+                return slot
+            if holder := await self.holder(workflow):
+                raise busy(workflow.id, holder)
+        raise contended(workflow.id)
 
 
 def busy(workflow_id: str, holder: Execution, buffered: int = 0) -> WorkflowBusy:

@@ -1,6 +1,6 @@
 """Reading workflows and executions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,9 +8,10 @@ from shared.domain.errors import NotFound
 from shared.domain.execution import Execution
 from shared.domain.overlap import Crowd
 from shared.domain.triggers import ForeignTrigger, ManualTrigger, OnceTrigger
-from shared.domain.workflow import TriggerStatus, Workflow, slot_keys, trigger_status
+from shared.domain.workflow import TriggerStatus, Workflow, trigger_status
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
 from shared.ports.workflows import WorkflowQuery, WorkflowRepository
+from shared.use_cases.holders import held_of
 
 _SCAN: Final = 200
 _RECENT: Final = 50
@@ -87,18 +88,5 @@ class Queries:
     async def _states(self, workflows: Sequence[Workflow]) -> list[WorkflowState]:
         if not workflows:
             return []
-        keys = {workflow.key: slot_keys(workflow) for workflow in workflows}
-        active = await self.executions.active([key for own in keys.values() for key in own])
-        crowds = await self._crowds(workflows)
-        return [
-            WorkflowState(
-                workflow,
-                tuple(active[key] for key in keys[workflow.key] if key in active),
-                crowds.get(workflow.key, Crowd()),
-            )
-            for workflow in workflows
-        ]
-
-    async def _crowds(self, workflows: Sequence[Workflow]) -> Mapping[str, Crowd]:
-        keys = [w.key for w in workflows if w.definition.overlap_policy.buffers]
-        return await self.executions.crowds(keys) if keys else {}
+        held = await held_of(self.executions, {w.key: w.policy for w in workflows})
+        return [WorkflowState(w, held[w.key].holders, held[w.key].crowd) for w in workflows]

@@ -39,7 +39,7 @@ class RetryExecution:
         workflow = await self.change.pinned.workflow(execution)
         if not workflow.takes_triggers:
             raise WorkflowDisabled(workflow.id)
-        if workflow.definition.overlap_policy.is_plain:
+        if workflow.policy.is_plain:
             return retried
         slot = await self.change.pinned.free_slot(workflow)
         return operations.retry(plan, execution, self.clock.now(), slot)

@@ -51,7 +51,7 @@ class StartExecution:
             self._check(workflow, definition, execution, input_pointer)
         except (WorkflowDisabled, InvalidInput) as refusal:
             return await self._earlier_or(execution, refusal)
-        policy = workflow.definition.overlap_policy
+        policy = workflow.policy
         for _ in range(_ATTEMPTS):
             (found,) = await admit(self.pinned.executions, [Wanted(execution, policy)])
             if found.outcome is AddOutcome.ADDED:

@@ -68,6 +68,7 @@ class WorkflowDocument(Document):
     deleted_at: datetime | None = None
     paused: _Pause | None = None
     resumed_at: datetime | None = None
+    narrowed: bool | None = None
 
     class Settings:
         """Collection and indexes."""

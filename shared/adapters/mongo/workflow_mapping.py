@@ -1,6 +1,7 @@
 """Workflows and their documents: each made from the other."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ def to_workflow(catalogue: ActionCatalogue, document: WorkflowDocument) -> Workf
         deleted_at=document.deleted_at,
         paused=_paused(document),
         resumed_at=document.resumed_at,
+        narrowed=bool(document.narrowed),
     )
 
 
@@ -99,6 +101,7 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
             "deletedAt": workflow.deleted_at,
             "paused": pause_document(workflow.paused),
             "resumedAt": workflow.resumed_at,
+            "narrowed": workflow.narrowed or None,
         }
     )
     return document
@@ -158,6 +161,7 @@ def changes_in(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[st
         ("deletedAt", after.deleted_at),
         ("paused", pause_document(after.paused)),
         ("resumedAt", after.resumed_at),
+        ("narrowed", after.narrowed or None),
         ("timeout", definition.get("timeout")),
         ("pauseOnFailure", definition.get("pauseOnFailure")),
         ("overlap", _overlap(definition)),
@@ -200,7 +204,8 @@ def _policy(raw: Raw) -> OverlapPolicy | None:
     except ValueError as error:
         log.warning("workflow.overlap_unreadable", workflow=raw["_id"], why=str(error)[:500])
         return None
-    return policy_of(overlap, given.get("maxConcurrent"), given.get("maxBuffered"))
+    policy = policy_of(overlap, given.get("maxConcurrent"), given.get("maxBuffered"))
+    return replace(policy, narrowed=raw.get("narrowed", False))
 
 
 def due_in(raw: Raw) -> Iterator[DueWorkflow]:

@@ -49,6 +49,7 @@ _SCHEDULE: Final = {
     "pauseOnFailure": 1,
     "resumedAt": 1,
     "overlap": 1,
+    "narrowed": 1,
     "actions": {"$slice": 1},
 }
 
