@@ -9,7 +9,7 @@ from shared.domain import transitions
 from shared.domain.errors import WorkflowBusy
 from shared.domain.execution import Execution, Status
 from shared.domain.fold import differences
-from shared.domain.overlap import Crowd
+from shared.domain.overlap import MAX_BACKFILLED, MAX_BUFFERED, Crowd
 from shared.domain.workflow import TriggerStatus
 from shared.ports.bus import WorkflowFreed
 from shared.use_cases.buffers import ServeBuffer, WorkflowRef
@@ -181,6 +181,16 @@ async def test_a_deleted_workflow_lets_what_was_accepted_run_unless_told_otherwi
     ended = [(await desk.stored(e.id)).status for e in executions]
     assert ended == [Status.COMPLETED, *[Status.CANCELLED] * 3]
     assert await desk.executions.crowds(["default:hello"]) == {}
+
+
+async def test_all_that_waits_is_ended_however_much_it_is(desk: Desk) -> None:
+    await desk.create(log("a"), overlap="buffer-all", maxBuffered=MAX_BUFFERED)
+    await trigger(desk)
+    places = range(MAX_BUFFERED + MAX_BACKFILLED)
+    await desk.executions.add([transitions.buffer(queued(f"w{n}"), n) for n in places])
+    await desk.remove(TENANT, "hello", None, cancel=True)
+    assert await desk.executions.crowds(["default:hello"]) == {}
+    assert {e.status for e in desk.executions.stored()} == {Status.CANCELLED}
 
 
 async def test_a_disabled_workflow_serves_its_buffer(desk: Desk) -> None:

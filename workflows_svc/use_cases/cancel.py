@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from shared.domain import operations
 from shared.domain.errors import Conflict
@@ -16,6 +17,9 @@ from shared.use_cases.admission import crowd_of
 from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.pinned import Request
 from workflows_svc.use_cases.start import request_for
+
+_ROUNDS: Final = 10
+"""So often a full read of those that wait is cancelled: a few times more than there are places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,21 @@ class CancelExecution:
         key = workflow_key(tenant, workflow_id)
         executions = self.change.pinned.executions
         # Those that wait come first, lest one gets its turn just because another was cancelled.
-        waiting = await executions.buffered(key, MAX_BUFFERED)
+        ended = await self._all_waiting(tenant, key)
         crowd = await crowd_of(executions, key)
         holding = await executions.active([slot_key(key, slot) for slot in crowd.slots])
-        ended = [await self._one(tenant, e.id) for e in (*waiting, *holding.values())]
-        return any(ended)
+        return any([ended, *[await self._one(tenant, e.id) for e in holding.values()]])
+
+    async def _all_waiting(self, tenant: str, key: str) -> bool:
+        """Cancel what waits until nothing does; False if nothing did."""
+        ended = False
+        # Each round leaves nobody there of those that it found, however they went.
+        for _ in range(_ROUNDS):
+            waiting = await self.change.pinned.executions.buffered(key, MAX_BUFFERED)
+            if not waiting:
+                break
+            ended = any([ended, *[await self._one(tenant, e.id) for e in waiting]])
+        return ended
 
     async def _one(self, tenant: str, execution_id: str) -> bool:
         """Cancel an execution; False if it has ended by itself meanwhile."""
