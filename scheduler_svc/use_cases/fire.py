@@ -24,6 +24,7 @@ from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.workflows import Advance, Upcoming, WorkflowRepository
 from shared.use_cases.admission import Wanted, admit
 from shared.use_cases.buffers import WorkflowRef
+from shared.use_cases.holders import held_of
 
 log = structlog.get_logger(__name__)
 
@@ -150,12 +151,13 @@ class FireDueWorkflows:
         self, busy: Sequence[Taken], now: datetime
     ) -> tuple[list[Course], list[Taken]]:
         """Part those that wait for an unfinished execution to end from those that do not."""
-        keys = [one.course.due.key for one in busy if one.course.is_patient]
-        holders = await self.executions.active(keys) if keys else {}
+        patient = [one.course.due for one in busy if one.course.is_patient]
+        held = await held_of(self.executions, {due.key: due.policy for due in patient})
         waiting, others = [], []
         for one in busy:
-            holder = holders.get(one.course.due.key)
-            if one.course.waits(first_of(one.record), holder, now):
+            there = held.get(one.course.due.key)
+            holders = there.holders if there else ()
+            if one.course.waits(first_of(one.record), holders, now):
                 waiting.append(replace(one.course, waiting=True))
             else:
                 others.append(one)

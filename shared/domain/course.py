@@ -1,5 +1,6 @@
 """How far the instants of a due workflow have been dealt with, record by record."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Self
@@ -69,10 +70,10 @@ class Course:
         """Tell whether an instant of it may wait for an unfinished execution to end."""
         return Catching.of(self.due.trigger).every
 
-    def waits(self, at: datetime, holder: Execution | None, now: datetime) -> bool:
-        """Tell whether an instant that meets an unfinished execution waits for its turn.
+    def waits(self, at: datetime, holders: Iterable[Execution], now: datetime) -> bool:
+        """Tell whether an instant that meets unfinished executions waits for its turn.
 
-        Ahead of itself it always does, as that execution may end in time.
+        Ahead of itself it always does, as one of them may end in time.
         It does if everything is to be caught up with, and it comes late, or meets an
         execution of this trigger that came late: then others are behind it because of
         what nobody was there for. On time, the workflow is simply busy.
@@ -83,10 +84,12 @@ class Course:
             return False
         if is_behind(self.timetable, at, now):
             return True
-        if holder is None or holder.scheduled_for is None:
+        return any(self._came_late(holder) for holder in holders)
+
+    def _came_late(self, holder: Execution) -> bool:
+        if holder.scheduled_for is None or holder.trigger_id != self.due.trigger_id:
             return False
-        same = holder.trigger_id == self.due.trigger_id
-        return same and is_behind(self.timetable, holder.scheduled_for, holder.created_at)
+        return is_behind(self.timetable, holder.scheduled_for, holder.created_at)
 
     def next_look(self, now: datetime) -> datetime | None:
         """Return when to look at it again: what waits is looked at in whole seconds.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.domain import transitions
 from shared.domain.execution import Skip, SkipReason, Status
 from shared.domain.workflow import DueWorkflow
 from shared.ports.workflows import Upcoming
@@ -141,6 +142,23 @@ async def test_hardly_late_it_does_not_wait_for_what_somebody_started_by_hand(
     async with ticking(house.ticker()):
         await house.wait(5)
     assert _skips(house) == [_skipped(SkipReason.OVERLAP, 3600, 3600, 1)]
+
+
+@pytest.mark.parametrize("by_hand", [0, 1])
+async def test_it_waits_for_one_that_came_late_whichever_slot_that_has(
+    house: House, by_hand: int
+) -> None:
+    trigger = {"type": "periodic", "interval": "1h", "catchUp": "all"}
+    await house.workflows.add(workflow("hello", trigger=trigger, maxConcurrent=2))
+    started = queued(wake_at=NOW + timedelta(days=1))
+    await house.executions.add([transitions.take_slot(started, by_hand)])
+    await house.wait(7201)
+    async with ticking(house.ticker()):
+        await house.wait(5)
+        assert (_fired(house), _skips(house)) == ([3600], [])
+        _finish(house)
+        await house.wait(5)
+    assert (_fired(house), _skips(house)) == ([3600, 7200], [])
 
 
 async def test_none_of_what_is_later_than_a_minute_fires(house: House) -> None:
