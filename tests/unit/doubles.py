@@ -22,6 +22,7 @@ from shared.domain.definition import WorkflowDefinition
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Lease
 from shared.domain.outcomes import Timing
+from shared.domain.overlap import Crowd
 from shared.domain.workflow import DueWorkflow, Workflow
 from shared.ports.bus import Delivery, ExecutionRequest, Notice, Record
 from shared.ports.clock import Clock
@@ -86,7 +87,7 @@ class FaultyExecutions(MemoryExecutions):
 
     def __init__(self, seen: MemoryExecutions, faults: Faults) -> None:
         super().__init__()
-        self._by_id, self._holders = seen._by_id, seen._holders
+        self._by_id, self._holders, self._waiting = seen._by_id, seen._holders, seen._waiting
         self.faults = faults
 
     async def add(self, executions: Sequence[Execution]) -> list[AddOutcome]:
@@ -124,6 +125,14 @@ class FaultyExecutions(MemoryExecutions):
     async def active(self, active_keys: Collection[str]) -> Mapping[str, Execution]:
         async with self.faults.call():
             return await super().active(active_keys)
+
+    async def crowds(self, workflow_keys: Collection[str]) -> Mapping[str, Crowd]:
+        async with self.faults.call():
+            return await super().crowds(workflow_keys)
+
+    async def buffered(self, workflow_key: str, limit: int) -> list[Execution]:
+        async with self.faults.call():
+            return await super().buffered(workflow_key, limit)
 
 
 class FaultyWorkflows(MemoryWorkflows):
