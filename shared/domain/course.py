@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Self
 
 from shared.domain.execution import Execution
-from shared.domain.occurrences import recorded_until
+from shared.domain.occurrences import counts, recorded_until
 from shared.domain.schedule import Catching, Fire, Lapse, is_behind, next_step
 from shared.domain.timetable import Timetable
 from shared.domain.workflow import DueWorkflow
@@ -54,7 +54,7 @@ class Course:
 
         After as many fires as the trigger is limited to, nothing comes any more.
         """
-        fires = self.fires + (record is None or record.skip is None)
+        fires = self.fires + counts(record)
         if fires == self.due.runs_left:
             return replace(self, at=None, fires=fires)
         following = self.timetable.next_place(recorded_until(record, at))

@@ -42,6 +42,15 @@ def recorded_until(there: Execution | None, instant: datetime) -> datetime:
     return last_of(there) if there and there.skip else instant
 
 
+def counts(there: Execution | None) -> bool:
+    """Tell whether the record of an instant counts as a fire of its trigger.
+
+    It does if it was queued or buffered, also if a newer one took its place later: by then
+    another process may have counted it. A record that has expired is taken to count.
+    """
+    return there is None or there.skip is None or there.seq > 1
+
+
 def skipped_occurrence(due: DueWorkflow, reason: Skip, now: datetime, timing: Timing) -> Execution:
     """Return what is recorded of instants that nothing ran for; its id is that of the first."""
     born = Execution(

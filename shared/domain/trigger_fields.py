@@ -154,8 +154,9 @@ MaxRuns = Annotated[
         ge=1,
         le=MOST_RUNS,
         strict=True,
-        description="After it has fired so often it comes to its end. What is skipped, and what "
-        "is triggered by hand, does not count.",
+        description="After it has fired so often it comes to its end. What had to wait first "
+        "counts from then on, also if a newer one takes its place. What is skipped when it is due, "
+        "and what is triggered by hand, does not count.",
     ),
 ]
 """A pydantic field type for how often a trigger fires."""

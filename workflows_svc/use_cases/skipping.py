@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.execution import Skip
-from shared.domain.occurrences import recorded_until, skipped_occurrence
+from shared.domain.occurrences import counts, recorded_until, skipped_occurrence
 from shared.domain.outcomes import Timing
 from shared.domain.schedule import missed_after
 from shared.domain.workflow import DueWorkflow
@@ -48,7 +48,7 @@ class RecordSkipped:
             if outcome is AddOutcome.ADDED:
                 return Recorded(rest.last, fires, rest)
             there = await self.executions.get(due.tenant, record.id)
-            fires += there is None or there.skip is None
+            fires += counts(there)
             until = recorded_until(there, rest.first)
             rest = _behind(due, rest, until)
         return Recorded(until, fires)
