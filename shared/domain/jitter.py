@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.durations import MILLISECOND
+from shared.domain.held import Held, Hold
 from shared.domain.identity import workflow_key
 from shared.domain.instants import LAST
 from shared.domain.timetable import Timetable, timetable_of
@@ -78,13 +79,21 @@ def timetable_from(
     workflow_id: str,
     trigger_id: str,
     instant: datetime,
+    hold: Hold | None = None,
 ) -> Timetable | None:
     """Return when a trigger fires of which one instant is known; plain intervals count from that.
 
-    None is one that never fires by itself, or that cannot be read here.
+    None is one that never fires by itself, or that cannot be read here. A `hold` counts
+    if the instant is among those that it keeps.
     """
     if isinstance(trigger, ForeignTrigger):
         return None
     delay = delay_of(trigger, tenant, workflow_id, trigger_id)
     step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
-    return delayed(timetable_of(trigger, instant - delay - step), delay)
+    if hold is None or instant > hold.until:
+        return delayed(timetable_of(trigger, instant - delay - step), delay)
+    plain = timetable_of(trigger, instant - hold.delay - step)
+    before, after = delayed(plain, hold.delay), delayed(plain, delay)
+    if before is None or after is None:
+        return None
+    return Held(before, hold.until, after, hold.until - hold.delay + delay)

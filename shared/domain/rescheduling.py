@@ -3,9 +3,10 @@
 from datetime import datetime
 
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.moving import REACH
 from shared.domain.schedule import resume_plan
 from shared.domain.trigger_ids import unchanged
-from shared.domain.workflow import Unserved, Workflow, due_workflows
+from shared.domain.workflow import DueWorkflow, Unserved, Workflow, due_workflows, is_tangled
 
 
 def reschedules(before: Workflow, after: Workflow) -> bool:
@@ -30,8 +31,18 @@ def relied_on(before: Workflow, after: Workflow) -> dict[str, datetime | None]:
 
 
 def superseded(workflow: Workflow, definition: WorkflowDefinition, now: datetime) -> list[Unserved]:
-    """Return the instants up to `now` that nobody dealt with and a definition does away with."""
+    """Return the instants that nobody dealt with and a definition does away with.
+
+    These are those up to `now` of triggers that go. Of one whose jitter changes they are
+    those in reach of a scheduler, if they could not go on in order.
+    """
     kept = unchanged(workflow.definition.all_triggers, definition.all_triggers)
-    gone = [due for due in due_workflows(workflow) if due.trigger_id not in kept]
-    plans = ((due, resume_plan(due.timetable, due.next_run_at, now)) for due in gone)
+
+    def end(due: DueWorkflow) -> datetime | None:
+        if due.trigger_id not in kept:
+            return now
+        return now + REACH if is_tangled(due, definition, now) else None
+
+    ends = ((due, until) for due in due_workflows(workflow) if (until := end(due)))
+    plans = ((due, resume_plan(due.timetable, due.next_run_at, until)) for due, until in ends)
     return [(due, missed) for due, plan in plans for missed in plan[0]]

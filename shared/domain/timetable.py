@@ -35,7 +35,10 @@ class Timetable(Protocol):
         ...
 
     def next_gap(self, since: datetime, until: datetime) -> datetime | None:
-        """Return the first place of a gap after `since` and not after `until`, if there is one."""
+        """Return the first place of a gap after `since` and not after `until`, if there is one.
+
+        No record of instants that lapse reaches over it.
+        """
         ...
 
     def swallowed(self, instant: datetime) -> int:

@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
-from shared.domain.triggers import ForeignTrigger, Trigger
+from shared.domain.triggers import CatchUp, CronTrigger, ForeignTrigger, PeriodicTrigger, Trigger
 
 AnyTrigger = Trigger | ForeignTrigger
+
+_NO_POLICY: Final = {"catch_up": CatchUp.LATEST, "catch_up_window": None, "jitter": None}
 
 
 def trigger_id(trigger: AnyTrigger) -> str:
@@ -14,9 +17,12 @@ def trigger_id(trigger: AnyTrigger) -> str:
 
 
 def unchanged(before: Mapping[str, AnyTrigger], after: Mapping[str, AnyTrigger]) -> frozenset[str]:
-    """Return the ids under which there is the same trigger before and after."""
+    """Return the ids under which there is a trigger with the same timetable before and after.
+
+    How it deals with what passed, and by how much a jitter delays it, is another matter.
+    """
     return frozenset(
-        name for name in before if name in after and _is_same(before[name], after[name])
+        name for name in before if name in after and _bare(before[name]) == _bare(after[name])
     )
 
 
@@ -43,6 +49,7 @@ def _identified(triggers: Iterable[AnyTrigger]) -> Iterator[AnyTrigger]:
         yield trigger if trigger.id else trigger.model_copy(update={"id": name})
 
 
-def _is_same(one: AnyTrigger, other: AnyTrigger) -> bool:
-    """Compare without the ids: a trigger may be named after its type, or be called so."""
-    return one.model_copy(update={"id": None}) == other.model_copy(update={"id": None})
+def _bare(trigger: AnyTrigger) -> AnyTrigger:
+    """Return what decides a timetable. A trigger may be named after its type, or be called so."""
+    policy = _NO_POLICY if isinstance(trigger, PeriodicTrigger | CronTrigger) else {}
+    return trigger.model_copy(update={"id": None, **policy})

@@ -9,8 +9,10 @@ from operator import itemgetter
 
 from shared.domain.definition import WorkflowDefinition
 from shared.domain.execution import Execution, Status
+from shared.domain.held import Hold
 from shared.domain.identity import shard_of, workflow_key
 from shared.domain.jitter import delay_of, delayed, timetable_from
+from shared.domain.moving import Place
 from shared.domain.overlap import PLAIN, OverlapPolicy
 from shared.domain.pause import Pause
 from shared.domain.plan import initial_retries
@@ -38,9 +40,10 @@ class Workflow:
 
     `next_runs` has the next place of each trigger that has one, by the trigger's id: where it
     fires, or where a clock gap swallows local times of it (see Timetable).
-    `runs` how often those have fired whose runs are limited. One that is `paused` is not
-    enabled. `resumed_at` is when it last was switched on, or created, again. It is `narrowed`
-    if an earlier version may have had room for more executions than there is now.
+    `runs` how often those have fired whose runs are limited, `holds` what kept its delay
+    when a jitter changed. One that is `paused` is not enabled. `resumed_at` is when it last
+    was switched on, or created, again. It is `narrowed` if an earlier version may have had
+    room for more executions than there is now.
     """
 
     tenant: str
@@ -52,6 +55,7 @@ class Workflow:
     updated_at: datetime
     deleted_at: datetime | None = None
     runs: Mapping[str, int] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
     paused: Pause | None = None
     resumed_at: datetime | None = None
     narrowed: bool = False
@@ -104,6 +108,7 @@ class DueWorkflow:
     pause_on_failure: int | None = None
     resumed_at: datetime | None = None
     policy: OverlapPolicy = PLAIN
+    hold: Hold | None = None
 
     @property
     def key(self) -> str:
@@ -127,12 +132,19 @@ class DueWorkflow:
 
         Raises ValueError for a trigger that never fires by itself.
         """
-        timetable = timetable_from(
-            self.trigger, self.tenant, self.workflow_id, self.trigger_id, self.next_run_at
-        )
+        names = self.tenant, self.workflow_id, self.trigger_id
+        timetable = timetable_from(self.trigger, *names, self.next_run_at, self.hold)
         if timetable is None:
             raise ValueError(f"a trigger of type '{self.trigger.type}' is never due")
         return timetable
+
+    @property
+    def place(self) -> Place:
+        """Where it is in its schedule."""
+        delay = delay_of(self.trigger, self.tenant, self.workflow_id, self.trigger_id)
+        at, hold = self.next_run_at, self.hold
+        kept = hold.delay if hold and at <= hold.until else delay
+        return Place(at, self.timetable, kept, hold)
 
 
 Unserved = tuple[DueWorkflow, Missed]
@@ -157,6 +169,7 @@ def due_workflows(workflow: Workflow) -> list[DueWorkflow]:
             pause_on_failure=definition.pause_on_failure,
             resumed_at=workflow.resumed_at,
             policy=workflow.policy,
+            hold=workflow.holds.get(name),
         )
         for name, trigger in definition.all_triggers.items()
         if name in workflow.next_runs and not isinstance(trigger, ForeignTrigger)
@@ -233,9 +246,17 @@ def create(
 def redefine(
     workflow: Workflow, definition: WorkflowDefinition, version: int, now: datetime
 ) -> Workflow:
-    """Return the workflow with a new definition; the triggers that stay keep their place."""
+    """Return the workflow with a new definition; the triggers that stay keep their place.
+
+    It moves as far as another jitter delays them.
+    """
     kept = unchanged(workflow.definition.all_triggers, definition.all_triggers)
     places = {name: workflow.next_runs.get(name) for name in kept}
+    holds: dict[str, Hold] = {}
+    for due in due_workflows(workflow):
+        if (name := due.trigger_id) in kept:
+            places[name], hold = due.place.moved(_delay_in(definition, due), now)
+            holds |= {name: hold} if hold else {}
     return replace(
         workflow,
         definition=definition,
@@ -244,7 +265,18 @@ def redefine(
         updated_at=now,
         runs={name: count for name, count in workflow.runs.items() if name in kept},
         narrowed=not workflow.policy.is_plain,
+        holds=holds,
     )
+
+
+def is_tangled(due: DueWorkflow, definition: WorkflowDefinition, now: datetime) -> bool:
+    """Tell whether what is due of a trigger that stays cannot go on with another jitter."""
+    return due.place.is_tangled(_delay_in(definition, due), now)
+
+
+def _delay_in(definition: WorkflowDefinition, due: DueWorkflow) -> timedelta:
+    trigger = definition.all_triggers[due.trigger_id]
+    return delay_of(trigger, due.tenant, due.workflow_id, due.trigger_id)
 
 
 def _next_runs(

@@ -26,7 +26,14 @@ from shared.domain.execution import Execution, SkipReason, Status
 from shared.domain.jitter import delay_of
 from shared.domain.outcomes import Timing
 from shared.domain.schedule import MOST_TO_CATCH_UP, PUNCTUAL
-from shared.domain.triggers import CatchUp, CronTrigger, ManualTrigger, OnceTrigger, Trigger
+from shared.domain.triggers import (
+    CatchUp,
+    CronTrigger,
+    ForeignTrigger,
+    ManualTrigger,
+    OnceTrigger,
+    Trigger,
+)
 from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT
@@ -42,6 +49,9 @@ from workflows_svc.use_cases.definitions import DefineWorkflows
 
 HELLO = Upcoming(TENANT, "hello", NOW)
 MINUTE = timedelta(minutes=1)
+REACH = MINUTE
+"""What is due so soon keeps its delay when another jitter comes."""
+
 REFUSALS = (Unavailable, WorkflowDisabled)
 """What may come of it: a death at a write; and what is disabled is neither paused nor resumed."""
 
@@ -53,24 +63,50 @@ TRIGGERS: list[Json] = [
     PERIODIC,
     {**PERIODIC, "catchUpWindow": "25s", "jitter": "7s"},
     {**PERIODIC, "catchUp": "all"},
+    {**PERIODIC, "catchUp": "all", "jitter": "9s"},
     {**PERIODIC, "catchUp": "all", "catchUpWindow": "45s"},
     {**PERIODIC, "catchUp": "none", "maxRuns": 4},
     {**PERIODIC, "catchUp": "all", "maxRuns": 3},
     CRON,
     {**CRON, "catchUp": "all", "jitter": "30s", "maxRuns": 5},
     {**CRON, "catchUp": "none"},
+    {**CRON, "jitter": "50s"},
+    {**CRON, "catchUp": "all", "jitter": "9m"},
     {"type": "once", "at": "2026-01-01T00:01:00Z"},
     {"type": "manual"},
 ]
 
 
-@dataclass
-class Era:
-    """The time of one trigger, from when it was defined until it was replaced, or now."""
+@dataclass(frozen=True)
+class Policy:
+    """What a version of the definition said of a trigger, and since when."""
 
     trigger: Trigger
-    begin: datetime
+    version: int
+    since: datetime
+
+    @property
+    def delay(self) -> timedelta:
+        return delay_of(self.trigger, TENANT, "hello", self.trigger.type)
+
+
+@dataclass
+class Era:
+    """The time of one timetable, from when it was defined until it was replaced, or now.
+
+    What else is said of its trigger may change meanwhile.
+    """
+
+    policies: list[Policy]
     end: datetime | None = None
+
+    @property
+    def trigger(self) -> Trigger:
+        return self.policies[-1].trigger
+
+    @property
+    def begin(self) -> datetime:
+        return self.policies[0].since
 
     def ideal(self, until: datetime) -> list[datetime]:
         """Return its instants, worked out by adding up."""
@@ -79,17 +115,34 @@ class Era:
             return []
         if isinstance(trigger, OnceTrigger):
             return [trigger.at] if self.begin < trigger.at <= end else []
-        delay = delay_of(trigger, TENANT, "hello", trigger.type)
         if isinstance(trigger, CronTrigger):
-            step, at = MINUTE, NOW + delay
+            step, at = MINUTE, NOW
         else:
-            step, at = trigger.interval, self.begin + trigger.interval + delay
-        found = []
-        while at <= end:
-            if at > self.begin:
-                found.append(at)
-            at += step
-        return found
+            step, at = trigger.interval, self.begin + trigger.interval
+        authors = [at + n * step for n in range((end - at) // step + 1)]
+        return [place for at in authors if (place := self.place(at, end)) is not None]
+
+    def place(self, author: datetime, end: datetime) -> datetime | None:
+        """Return when an instant is due that the author means, if it is of this era."""
+        first, *others = self.policies
+        place = author + first.delay
+        if place <= self.begin:
+            return None
+        for policy in others:
+            if place > policy.since + REACH:
+                place = author + policy.delay
+        return place if place <= end else None
+
+    @property
+    def spread(self) -> timedelta:
+        """How much one instant may be nearer to the next than the timetable says."""
+        delays = [policy.delay for policy in self.policies]
+        return max(delays) - min(delays)
+
+    def promised(self, record: Execution) -> Trigger:
+        """Return what was said of the trigger when something was recorded."""
+        said = [p.trigger for p in self.policies if p.version <= record.version]
+        return said[-1] if said else self.policies[0].trigger
 
 
 @dataclass
@@ -129,13 +182,20 @@ class Life:
         return self.workflows._by_key["default:hello"]
 
     def turn(self) -> None:
-        """Begin a new era if the trigger is another one."""
-        trigger, now = self.workflow.definition.trigger, self.clock.now()
-        if self.eras and self.eras[-1].trigger == trigger:
+        """Begin a new era if the timetable is another one."""
+        now, workflow = self.clock.now(), self.workflow
+        trigger = workflow.definition.trigger
+        assert trigger is not None
+        assert not isinstance(trigger, ForeignTrigger)
+        policy = Policy(trigger, workflow.version, now)
+        era = self.eras[-1] if self.eras else None
+        if era and timetable_in(era.trigger) == timetable_in(trigger):
+            if era.trigger != trigger:
+                era.policies.append(policy)
             return
-        if self.eras:
-            self.eras[-1].end = now
-        self.eras.append(Era(trigger, now))  # type: ignore[arg-type]
+        if era:
+            era.end = now
+        self.eras.append(Era([policy]))
 
     def finish(self) -> None:
         for execution in list(self.executions._by_id.values()):
@@ -173,10 +233,16 @@ class Life:
             records = [e for e in records if e not in own]
         assert records == []
 
+    def places(self, era: Era, until: datetime) -> Sequence[datetime]:
+        """Return what an era has until its end, in the order in which its author means it."""
+        return era.ideal(until)
+
     def _of(self, era: Era, following: list[Era], records: list[Execution]) -> list[Execution]:
         """Return the records of an era, among them what it had made ready when it ended."""
         end = era.end or self.clock.now()
-        own = [e for e in records if era.begin < at_of(e) <= end]
+        places = self.places(era, end)
+        own = [e for e in records if at_of(e) in places]
+        own.sort(key=lambda e: places.index(at_of(e)))
         if not self.lead:
             return own
         horizon = self.clock.now() + self.lead
@@ -193,17 +259,27 @@ class Life:
         fires = [at_of(e) for e in own if not e.skip]
         assert limit is None or len(fires) <= limit
         if limit is not None and len(fires) == limit:
-            ideal = [at for at in ideal if at <= fires[-1]]
+            ideal = ideal[: ideal.index(fires[-1]) + 1]
         covered: list[datetime] = []
         for record in own:
-            last = record.skip.last if record.skip else at_of(record)
-            span = [at for at in ideal if at_of(record) <= at <= last]
+            span = span_of(record, ideal)
             assert len(span) == (record.skip.count if record.skip else 1)
             covered += span
         assert covered == ideal
         if era.end is None and limit is not None:
             assert sum(self.workflow.runs.values()) == len(fires)
-        check_promise(era.trigger, own)
+        check_promises(era, own)
+
+
+def timetable_in(trigger: Trigger) -> Json:
+    """Return what of a trigger decides when it fires, and how often."""
+    return trigger.model_dump(exclude={"catch_up", "catch_up_window", "jitter"})
+
+
+def span_of(record: Execution, ideal: Sequence[datetime]) -> Sequence[datetime]:
+    """Return the instants that a record stands for."""
+    last = record.skip.last if record.skip else at_of(record)
+    return ideal[ideal.index(at_of(record)) : ideal.index(last) + 1]
 
 
 def at_of(record: Execution) -> datetime:
@@ -211,12 +287,30 @@ def at_of(record: Execution) -> datetime:
     return record.scheduled_for
 
 
-def check_promise(trigger: Trigger, records: Sequence[Execution]) -> None:
+def check_promises(era: Era, records: Sequence[Execution]) -> None:
+    """Check the fires and skips of an era by what was said when they were recorded."""
+    for policy in era.policies:
+        own = [e for e in records if era.promised(e) is policy.trigger]
+        check_promise(policy.trigger, own, era.spread)
+    if records and records[-1].skip and era.promised(records[-1]) is era.trigger:
+        check_latest(era.trigger, records[-1].skip.reason)
+
+
+def _limits(trigger: Trigger) -> list[timedelta]:
+    window = getattr(trigger, "catch_up_window", None)
+    none = getattr(trigger, "catch_up", None) is CatchUp.NONE
+    return ([window] if window else []) + ([PUNCTUAL] if none else [])
+
+
+def check_latest(trigger: Trigger, reason: SkipReason) -> None:
+    """Check that of what passed, the latest is never merely missed."""
+    assert _limits(trigger) or reason is not SkipReason.MISSED
+
+
+def check_promise(trigger: Trigger, records: Sequence[Execution], spread: timedelta) -> None:
     """Check what its policy says of a trigger's fires and skips."""
     catch_up = getattr(trigger, "catch_up", CatchUp.LATEST)
-    window = getattr(trigger, "catch_up_window", None)
-    limits = [window] if window else []
-    limits += [PUNCTUAL] if catch_up is CatchUp.NONE else []
+    limits = _limits(trigger)
     late = [e.created_at - at_of(e) for e in records if not e.skip]
     assert all(each <= min(limits) for each in late if limits)
     reasons = [e.skip.reason for e in records if e.skip]
@@ -224,15 +318,13 @@ def check_promise(trigger: Trigger, records: Sequence[Execution]) -> None:
         assert SkipReason.MISSED not in reasons
         met = [e for e in records if e.skip and e.skip.reason is SkipReason.OVERLAP]
         step = getattr(trigger, "interval", MINUTE)
-        assert all(e.created_at - at_of(e) <= step for e in met)
+        assert all(e.created_at - at_of(e) <= step + spread for e in met)
     if not limits and catch_up is CatchUp.LATEST:
         assert SkipReason.WINDOW not in reasons
     if catch_up is CatchUp.ALL and not limits:
         gone = [e for e in records if e.skip and e.skip.reason is SkipReason.WINDOW]
-        assert all(e.created_at - at_of(e) >= MOST_TO_CATCH_UP * 10 * SECOND for e in gone)
-    elif records and records[-1].skip and not limits:
-        # Of what passed, the latest is never merely missed.
-        assert records[-1].skip.reason is not SkipReason.MISSED
+        long = MOST_TO_CATCH_UP * 10 * SECOND - spread
+        assert all(e.created_at - at_of(e) >= long for e in gone)
 
 
 def _document(trigger: Json) -> Json:

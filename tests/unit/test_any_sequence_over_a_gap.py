@@ -3,9 +3,10 @@
 It is the night to 29 March 2026 in Berlin: at 01:00 UTC clocks go from 02:00 to 03:00.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import islice
 from typing import Final
 
 from hypothesis import given, settings
@@ -13,10 +14,8 @@ from hypothesis import strategies as st
 
 from shared.adapters.memory.clock import ManualClock
 from shared.domain.execution import Execution, SkipReason
-from shared.domain.jitter import delay_of
 from shared.domain.triggers import CronTrigger, OnGap
 from shared.domain.zones import zone
-from tests.support.builders import TENANT
 from tests.unit.minutes import Meant, Minutes
 from tests.unit.test_any_sequence import (
     Era,
@@ -24,8 +23,9 @@ from tests.unit.test_any_sequence import (
     Life,
     Step,
     at_of,
-    check_promise,
+    check_promises,
     sequences,
+    span_of,
 )
 
 EVENING: Final = datetime(2026, 3, 28, 22, tzinfo=UTC)
@@ -66,12 +66,13 @@ def ideal(era: Era, until: datetime) -> Mapping[datetime, int]:
     if not isinstance(trigger, CronTrigger):
         return {}
     (expression,) = trigger.schedule
-    named, delay = meant(expression), delay_of(trigger, TENANT, "hello", trigger.type)
+    named = meant(expression)
     found = dict.fromkeys(named.fires(trigger.on_gap, trigger.on_fold), 0)
     if trigger.on_gap is OnGap.SKIP:
         found |= {jump - MS: count for jump, count in named.swallowed().items()}
     end = era.end or until
-    return {at + delay: n for at, n in sorted(found.items()) if era.begin < at + delay <= end}
+    placed = {era.place(at, end): n for at, n in sorted(found.items())}
+    return {at: n for at, n in placed.items() if at is not None}
 
 
 class Night(Life):
@@ -80,21 +81,24 @@ class Night(Life):
     def __init__(self) -> None:
         super().__init__(ManualClock(EVENING))
 
+    def places(self, era: Era, until: datetime) -> Sequence[datetime]:
+        return [*ideal(era, until)]
+
     def check_era(self, era: Era, own: list[Execution]) -> None:
         """Check the records of an era, which are in order."""
         named, limit = ideal(era, self.clock.now()), getattr(era.trigger, "max_runs", None)
         fires = [at_of(e) for e in own if not e.skip]
         if limit is not None and len(fires) == limit:
-            named = {at: n for at, n in named.items() if at <= fires[-1]}
+            until = [*named].index(fires[-1]) + 1
+            named = dict(islice(named.items(), until))
         covered: list[datetime] = []
         for record in own:
-            last = record.skip.last if record.skip else at_of(record)
-            span = [at for at in named if at_of(record) <= at <= last]
+            span = span_of(record, [*named])
             check_span(record, [named[at] for at in span])
             covered += span
         assert covered == list(named)
         assert limit is None or len(fires) <= limit
-        check_promise(era.trigger, [e for e in own if not is_gap(e)])
+        check_promises(era, [e for e in own if not is_gap(e)])
 
 
 def check_span(record: Execution, swallowed: list[int]) -> None:

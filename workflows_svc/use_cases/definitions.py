@@ -94,8 +94,8 @@ class DefineWorkflows:
                 return current
             version = await self._keep_version(tenant, definition, current.version + 1)
             now = self.clock.now()
-            await self._record_superseded(current, definition, now)
-            changed = workflows.redefine(current, definition, version, now)
+            settled = await self._without_superseded(current, definition, now)
+            changed = workflows.redefine(settled, definition, version, now)
             if await self.workflows.save(current, changed):
                 if reschedules(current, changed):
                     self._announce(changed)
@@ -240,12 +240,12 @@ class DefineWorkflows:
             changed = workflows.count_fires(changed, name, found.fires)
         return changed
 
-    async def _record_superseded(
+    async def _without_superseded(
         self, current: Workflow, definition: WorkflowDefinition, now: datetime
-    ) -> None:
-        """Record the overdue instants of triggers that are about to be replaced."""
+    ) -> Workflow:
+        """Record the overdue instants that are about to be replaced; return what is behind them."""
         unserved = superseded(current, definition, now)
-        await self._recorded(current, current, unserved, _why_superseded(current), now)
+        return await self._recorded(current, current, unserved, _why_superseded(current), now)
 
     async def _record(
         self,

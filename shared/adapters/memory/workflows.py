@@ -47,7 +47,8 @@ class MemoryWorkflows:
         if stored is None or _guard(stored) != _guard(before):
             return False
         if not reschedules(before, after):
-            after = replace(after, next_runs=stored.next_runs, runs=stored.runs)
+            kept = stored
+            after = replace(after, next_runs=kept.next_runs, runs=kept.runs, holds=kept.holds)
         elif any(stored.next_runs.get(name) != at for name, at in relied_on(before, after).items()):
             return False
         self._by_key[before.key] = after

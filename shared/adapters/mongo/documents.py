@@ -29,6 +29,13 @@ BUFFER_KEY_INDEX: Final = "buffer_key"
 _CONFIG: Final = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
+class HoldDocument(BaseModel):
+    """Up to when the instants of a trigger keep an earlier delay, in milliseconds."""
+
+    until: datetime
+    delay: int
+
+
 class TriggerDocument(BaseModel):
     """A trigger and its next instant; or several of them, with the earliest one's."""
 
@@ -37,6 +44,7 @@ class TriggerDocument(BaseModel):
     type: str
     next_run_at: datetime | None = None
     runs: int | None = None
+    held: HoldDocument | None = None
     triggers: list["TriggerDocument"] | None = None
 
 

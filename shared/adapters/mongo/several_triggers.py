@@ -30,17 +30,14 @@ def unpacked(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "triggers": trigger["triggers"]}
 
 
-def placed(
-    trigger: Mapping[str, Any], next_runs: Mapping[str, datetime], runs: Mapping[str, int]
-) -> dict[str, Any]:
-    """Return a packed trigger with the next instants, and the runs, of those that have them."""
-    earliest = min(next_runs.values(), default=None)
-    one = {**trigger, "nextRunAt": earliest} if earliest else dict(trigger)
+def placed(trigger: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a packed trigger with what is stored with each beyond its definition, by its id."""
     if trigger["type"] != SEVERAL:
-        count = sum(runs.values())
-        return {**one, "runs": count} if count else one
-    parts = [_placed_one(each, next_runs, runs) for each in trigger["triggers"]]
-    return {**one, "triggers": parts}
+        return {**trigger, **next(iter(own.values()), {})}
+    instants = [each["nextRunAt"] for each in own.values() if "nextRunAt" in each]
+    earliest = {"nextRunAt": min(instants)} if instants else {}
+    parts = [{**each, **own.get(each["id"], {})} for each in trigger["triggers"]]
+    return {**trigger, **earliest, "triggers": parts}
 
 
 def still(next_runs: Mapping[str, datetime | None], trigger: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,10 +49,3 @@ def still(next_runs: Mapping[str, datetime | None], trigger: Mapping[str, Any]) 
         return {"trigger.nextRunAt": at}
     matches = [{"$elemMatch": {"id": name, "nextRunAt": at}} for name, at in next_runs.items()]
     return {TRIGGERS: {"$all": matches}}
-
-
-def _placed_one(
-    trigger: Mapping[str, Any], next_runs: Mapping[str, datetime], runs: Mapping[str, int]
-) -> dict[str, Any]:
-    own = {"nextRunAt": next_runs.get(trigger["id"]), "runs": runs.get(trigger["id"])}
-    return {**trigger, **{key: value for key, value in own.items() if value}}

@@ -24,7 +24,8 @@ from shared.adapters.mongo.several_triggers import (
 )
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
-from shared.domain.durations import parse_duration
+from shared.domain.durations import MILLISECOND, parse_duration
+from shared.domain.held import Hold
 from shared.domain.overlap import Overlap, OverlapPolicy, policy_of
 from shared.domain.pause import Pause
 from shared.domain.trigger_ids import trigger_id
@@ -37,7 +38,7 @@ _FIELDS: Final = frozenset(
     {"workflowId", "trigger", "triggers", "actions", "retry", "timeout", "pauseOnFailure"}
 )
 _OVERLAP: Final = frozenset({"maxBuffered", "maxConcurrent", "overlap"})
-_OWN: Final = {"next_run_at": "nextRunAt", "runs": "runs"}
+_OWN: Final = {"next_run_at": "nextRunAt", "runs": "runs", "held": "held"}
 """What is stored with a trigger beyond its definition."""
 
 
@@ -69,6 +70,7 @@ def to_workflow(catalogue: ActionCatalogue, document: WorkflowDocument) -> Workf
         enabled=document.enabled,
         next_runs=_next_runs(restored, document.trigger),
         runs=_runs(restored, document.trigger),
+        holds=_holds(restored, document.trigger),
         created_at=document.created_at,
         updated_at=document.updated_at,
         deleted_at=document.deleted_at,
@@ -88,7 +90,7 @@ def workflow_document(workflow: Workflow) -> WorkflowDocument:
             "workflowId": workflow.id,
             "version": workflow.version,
             "enabled": workflow.enabled,
-            "trigger": placed(packed_trigger(workflow), workflow.next_runs, workflow.runs),
+            "trigger": _placed(workflow),
             "actions": definition["actions"],
             "retry": definition["retry"],
             "timeout": definition.get("timeout"),
@@ -119,6 +121,22 @@ def packed_trigger(workflow: Workflow) -> dict[str, Any]:
     return _mapping(packed(normalised(workflow.definition))["trigger"])
 
 
+def _placed(workflow: Workflow) -> dict[str, Any]:
+    """Return the packed trigger of a workflow with where its triggers are."""
+    names = workflow.definition.all_triggers
+    return placed(packed_trigger(workflow), {name: _own(workflow, name) for name in names})
+
+
+def _own(workflow: Workflow, name: str) -> dict[str, Any]:
+    hold = workflow.holds.get(name)
+    own = {
+        "nextRunAt": workflow.next_runs.get(name),
+        "runs": workflow.runs.get(name),
+        "held": {"until": hold.until, "delay": hold.delay // MILLISECOND} if hold else None,
+    }
+    return {key: value for key, value in own.items() if value}
+
+
 def _without_instants(trigger: TriggerDocument) -> dict[str, Any]:
     own = trigger.model_dump(exclude={*_OWN, "triggers"})
     if trigger.triggers is None:
@@ -133,6 +151,15 @@ def _next_runs(definition: WorkflowDefinition, trigger: TriggerDocument) -> dict
 
 def _runs(definition: WorkflowDefinition, trigger: TriggerDocument) -> dict[str, int]:
     return {name: part.runs for name, part in _parts(definition, trigger) if part.runs}
+
+
+def _holds(definition: WorkflowDefinition, trigger: TriggerDocument) -> dict[str, Hold]:
+    parts = _parts(definition, trigger)
+    return {
+        name: Hold(part.held.until, part.held.delay * MILLISECOND)
+        for name, part in parts
+        if part.held
+    }
 
 
 def _parts(
@@ -156,7 +183,7 @@ def changes_in(after: Workflow, *, moved: bool) -> tuple[dict[str, Any], dict[st
     }
     unsets: dict[str, Any] = {}
     if moved:
-        sets["trigger"] = placed(packed_trigger(after), after.next_runs, after.runs)
+        sets["trigger"] = _placed(after)
     for key, value in (
         ("deletedAt", after.deleted_at),
         ("paused", pause_document(after.paused)),
@@ -232,7 +259,12 @@ def due_in(raw: Raw) -> Iterator[DueWorkflow]:
                 pause_on_failure=raw.get("pauseOnFailure"),
                 resumed_at=aware(raw.get("resumedAt")),
                 policy=policy,
+                hold=_hold(part.get("held")),
             )
+
+
+def _hold(raw: Raw | None) -> Hold | None:
+    return Hold(raw["until"].replace(tzinfo=UTC), raw["delay"] * MILLISECOND) if raw else None
 
 
 def _readable(part: Mapping[str, Any], workflow: str) -> Trigger | None:
