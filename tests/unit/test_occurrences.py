@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.domain.execution import SkipReason
 from shared.runtime.health import Health
-from tests.support.builders import CATALOGUE
+from tests.support.builders import CATALOGUE, TENANT
 from tests.unit.test_why_occurrence import HOURLY, Book
 from workflows_svc.app import create_app
 
@@ -79,6 +79,17 @@ async def test_pages_follow_each_other(book: Book, client: httpx.AsyncClient) ->
     hours = [item["at"][11:13] for item in first["items"] + second["items"]]
     assert hours == ["05", "04", "03", "02", "01"]
     assert "nextCursor" not in second
+
+
+async def test_the_ledger_of_a_deleted_workflow_can_be_read(
+    book: Book, client: httpx.AsyncClient
+) -> None:
+    await book.fire(1)
+    await book.pass_time(1.5)
+    await book.define.delete(TENANT, "hello", None)
+    superseded, fired = (await read(client))["items"]
+    assert (superseded["reason"], fired["outcome"]) == ("superseded", "fired")
+    assert (await client.get("/workflows/nobody/occurrences")).status_code == HTTPStatus.NOT_FOUND
 
 
 async def test_why_is_answered_for_an_instant(book: Book, client: httpx.AsyncClient) -> None:

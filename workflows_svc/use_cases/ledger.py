@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.domain.clock_gaps import places_at
 from shared.domain.durations import MILLISECOND
-from shared.domain.errors import FieldProblem, InvalidInput
+from shared.domain.errors import FieldProblem, InvalidInput, NotFound
 from shared.domain.execution import Execution, SkipReason, Status
 from shared.domain.identity import occurrence_id
 from shared.domain.jitter import timetable_from
@@ -47,8 +47,12 @@ class ReadLedger:
     timing: Timing
 
     async def occurrences(self, query: OccurrenceQuery) -> list[Execution]:
-        """Return a page of records, the latest instant first. Raises NotFound."""
-        await self.define.get(query.tenant, query.workflow_id)
+        """Return a page of records, the latest instant first. Raises NotFound.
+
+        Those of a deleted workflow are kept as long as any others.
+        """
+        if await self.workflows.get(query.tenant, query.workflow_id) is None:
+            raise NotFound("workflow", query.workflow_id)
         return await self.ledger.find(query)
 
     async def why(self, tenant: str, workflow_id: str, text: str) -> tuple[datetime, Account]:
