@@ -134,9 +134,12 @@ def _origin(
     trigger = workflow.definition.all_triggers[name]
     if not isinstance(trigger, PeriodicTrigger):
         return since
-    one = workflow.next_runs.get(name) or lasts.get(name)
-    if one is None:
-        one = workflow.created_at + delay_of(trigger, workflow.tenant, workflow.id, name)
+    delay = delay_of(trigger, workflow.tenant, workflow.id, name)
+    one = workflow.next_runs.get(name) or lasts.get(name) or workflow.created_at + delay
+    hold = workflow.holds.get(name)
+    if hold is not None and one <= hold.until:
+        # The timetable is reckoned with the present jitter, the next instant is not.
+        one += delay - hold.delay
     return one - (one - since - MILLISECOND) // trigger.interval * trigger.interval
 
 

@@ -1,8 +1,11 @@
 """What every WorkflowRepository promises of instants, runs and pauses."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import pytest
+
+from shared.domain.held import Hold
 from shared.domain.pause import Pause
 from shared.domain.pausing import pause, resume
 from shared.domain.schedule import Missed
@@ -79,6 +82,80 @@ async def test_saving_keeps_the_runs_that_the_scheduler_counted_unless_the_trigg
     assert await workflows.save(count_fires(on, "periodic", 1), again) is True
     assert await stored_workflow(workflows, "a") == again
     assert again.runs == {}
+
+
+HOURLY = {"type": "cron", "schedule": "0 * * * *"}
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("minutes", [10, 59])
+async def test_an_edit_of_a_jitter_is_refused_when_the_instant_moved_meanwhile(
+    workflows: WorkflowRepository, minutes: int
+) -> None:
+    """Whether it moves the instant, or holds it as that is due."""
+    now = NOW + timedelta(minutes=minutes)
+    first = workflow("a", trigger=HOURLY)
+    await workflows.add(first)
+    later = definition("a", trigger={**HOURLY, "jitter": "45m"})
+    changed = redefine(first, later, 2, now)
+    assert bool(changed.holds) is (minutes == 59)
+    await workflows.advance([Advance(TENANT, "a", 1, NOW + HOUR, NOW + 2 * HOUR)])
+    assert await workflows.save(first, changed) is False
+    present = await stored_workflow(workflows, "a")
+    changed = redefine(present, later, 2, now)
+    assert changed.holds == {}
+    assert await workflows.save(present, changed) is True
+    assert await stored_workflow(workflows, "a") == changed
+
+
+async def test_an_edit_of_a_policy_is_refused_when_the_instant_moved_meanwhile(
+    workflows: WorkflowRepository,
+) -> None:
+    first = workflow("a", trigger=HOURLY)
+    await workflows.add(first)
+    other = definition("a", trigger={**HOURLY, "catchUp": "all"})
+    await workflows.advance([Advance(TENANT, "a", 1, NOW + HOUR, NOW + 2 * HOUR)])
+    assert await workflows.save(first, redefine(first, other, 2, NOW)) is False
+    present = await stored_workflow(workflows, "a")
+    assert await workflows.save(present, redefine(present, other, 2, NOW)) is True
+    assert (await stored_workflow(workflows, "a")).next_run_at == NOW + 2 * HOUR
+
+
+async def test_what_is_held_reads_back_equal_and_a_move_of_the_old_version_leaves_it_alone(
+    workflows: WorkflowRepository,
+) -> None:
+    first = workflow("a", trigger=HOURLY)
+    await workflows.add(first)
+    later = definition("a", trigger={**HOURLY, "jitter": "45m"})
+    changed = redefine(first, later, 2, NOW + HOUR)
+    assert await workflows.save(first, changed) is True
+    await workflows.advance([Advance(TENANT, "a", 1, NOW + HOUR, NOW + 2 * HOUR)])
+    assert await stored_workflow(workflows, "a") == changed
+    (due,) = await workflows.read_due([changed.key])
+    assert [due] == due_workflows(changed)
+    assert due.hold == Hold(NOW + HOUR, timedelta())
+    following = due.timetable.next_place(due.next_run_at)
+    await workflows.advance([Advance(TENANT, "a", 2, NOW + HOUR, following)])
+    found = await stored_workflow(workflows, "a")
+    again = redefine(found, first.definition, 3, NOW + HOUR)
+    assert (again.next_run_at, again.holds) == (NOW + 2 * HOUR, {})
+    assert await workflows.save(found, again) is True
+    assert await stored_workflow(workflows, "a") == again
+
+
+async def test_each_of_several_triggers_has_its_own_hold(workflows: WorkflowRepository) -> None:
+    one, other = {**HOURLY, "id": "one"}, {"id": "other", "type": "periodic", "interval": "10s"}
+    first = workflow("a", triggers=[one, other])
+    await workflows.add(first)
+    later = definition("a", triggers=[one, {**other, "jitter": "9s"}])
+    changed = redefine(first, later, 2, NOW)
+    assert [*changed.holds] == ["other"]
+    assert await workflows.save(first, changed) is True
+    assert await stored_workflow(workflows, "a") == changed
+    assert await workflows.read_due([changed.key]) == due_workflows(changed)
+    off = disable(changed, NOW)
+    assert await workflows.save(changed, off) is True
+    assert await stored_workflow(workflows, "a") == off
 
 
 async def test_a_pause_reads_back_equal_until_it_ends(workflows: WorkflowRepository) -> None:
