@@ -84,10 +84,7 @@ class Policy:
     trigger: Trigger
     version: int
     since: datetime
-
-    @property
-    def delay(self) -> timedelta:
-        return delay_of(self.trigger, TENANT, "hello", self.trigger.type)
+    delay: timedelta
 
 
 @dataclass
@@ -116,7 +113,8 @@ class Era:
         if isinstance(trigger, OnceTrigger):
             return [trigger.at] if self.begin < trigger.at <= end else []
         if isinstance(trigger, CronTrigger):
-            step, at = MINUTE, NOW
+            # The longest jitter delays what its author meant to be before all this.
+            step, at = MINUTE, NOW - 9 * MINUTE
         else:
             step, at = trigger.interval, self.begin + trigger.interval
         authors = [at + n * step for n in range((end - at) // step + 1)]
@@ -187,7 +185,8 @@ class Life:
         trigger = workflow.definition.trigger
         assert trigger is not None
         assert not isinstance(trigger, ForeignTrigger)
-        policy = Policy(trigger, workflow.version, now)
+        delay = delay_of(trigger, TENANT, "hello", trigger.type)
+        policy = Policy(trigger, workflow.version, now, delay)
         era = self.eras[-1] if self.eras else None
         if era and timetable_in(era.trigger) == timetable_in(trigger):
             if era.trigger != trigger:
@@ -240,9 +239,9 @@ class Life:
     def _of(self, era: Era, following: list[Era], records: list[Execution]) -> list[Execution]:
         """Return the records of an era, among them what it had made ready when it ended."""
         end = era.end or self.clock.now()
-        places = self.places(era, end)
+        places = {at: number for number, at in enumerate(self.places(era, end))}
         own = [e for e in records if at_of(e) in places]
-        own.sort(key=lambda e: places.index(at_of(e)))
+        own.sort(key=lambda e: places[at_of(e)])
         if not self.lead:
             return own
         horizon = self.clock.now() + self.lead
