@@ -8,9 +8,9 @@ from datetime import datetime
 import structlog
 
 from scheduler_svc.metrics import SchedulerMetrics
+from shared.domain.due import DueWorkflow
 from shared.domain.pause import Pause
 from shared.domain.pausing import failing
-from shared.domain.workflow import DueWorkflow
 from shared.ports.ledger import OccurrenceLedger
 from shared.ports.workflows import WorkflowRepository
 

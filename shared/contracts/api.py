@@ -12,11 +12,12 @@ from shared.contracts.cloudevents import Instant
 from shared.contracts.schedules import PauseView, WarningView, pause_view, warning_view
 from shared.contracts.views import View
 from shared.domain.catalogue import normalised
+from shared.domain.due import next_fires
 from shared.domain.execution import Execution
 from shared.domain.schedule_warnings import ScheduleWarning
 from shared.domain.secrets import redact_headers
 from shared.domain.triggers import max_runs_of
-from shared.domain.workflow import Workflow, next_fires, trigger_status
+from shared.domain.workflow import Workflow, trigger_status
 from shared.ports.dead_letters import DeadLetter
 
 T = TypeVar("T")

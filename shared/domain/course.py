@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Self
 
+from shared.domain.due import DueWorkflow
 from shared.domain.execution import Execution
 from shared.domain.occurrences import counts, recorded_until
 from shared.domain.schedule import Catching, Fire, Lapse, is_behind, next_step
 from shared.domain.timetable import Timetable
-from shared.domain.workflow import DueWorkflow
 
 _LOOK_AGAIN: Final = timedelta(seconds=1)
 

@@ -6,10 +6,11 @@ from itertools import islice, pairwise
 from math import ceil
 from typing import Final
 
+from shared.domain.due import instants_after
 from shared.domain.durations import format_duration
 from shared.domain.execution import Execution, SkipReason
 from shared.domain.schedule_warnings import ScheduleWarning
-from shared.domain.workflow import Workflow, instants_after
+from shared.domain.workflow import Workflow
 
 _FEWEST: Final = 5
 """Of fewer executions nothing is concluded."""

@@ -3,11 +3,11 @@
 from datetime import datetime
 
 from shared.domain import transitions
+from shared.domain.due import DueWorkflow
 from shared.domain.execution import Execution, Skip, SkipReason, Status
 from shared.domain.identity import occurrence_id
 from shared.domain.ledger import first_of, last_of
 from shared.domain.outcomes import Timing
-from shared.domain.workflow import DueWorkflow
 
 
 def occurrence(due: DueWorkflow, fire_at: datetime, now: datetime, timing: Timing) -> Execution:

@@ -7,10 +7,11 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import Final
 
+from shared.domain.due import due_workflows, instants_after
 from shared.domain.execution import Execution, Status
 from shared.domain.foresight import Ahead, Foreseen, Held, foresee
 from shared.domain.timetable import Timetable
-from shared.domain.workflow import Workflow, due_workflows, instants_after
+from shared.domain.workflow import Workflow
 
 MOST_BEFORE: Final = 2_000
 """So many instants are reckoned through to find out what a later one meets."""

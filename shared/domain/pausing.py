@@ -8,18 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shared.domain.due import DueWorkflow, Unserved, due_workflows, without_passed
 from shared.domain.execution import Execution, Status
 from shared.domain.pause import Pause
 from shared.domain.schedule import Catching, Lapse, next_step
-from shared.domain.workflow import (
-    DueWorkflow,
-    Unserved,
-    Workflow,
-    disable,
-    due_workflows,
-    known,
-    without_passed,
-)
+from shared.domain.workflow import Workflow, disable, known
 
 
 def pause(workflow: Workflow, why: Pause) -> Workflow:

@@ -5,9 +5,10 @@ from datetime import date, datetime
 from typing import Final
 
 from shared.domain.daylight import warnings_of
+from shared.domain.due import next_fires
 from shared.domain.trigger_ids import AnyTrigger
 from shared.domain.triggers import ForeignTrigger, ManualTrigger
-from shared.domain.workflow import Workflow, next_fires
+from shared.domain.workflow import Workflow
 
 _ONLY: Final = "/trigger"
 _OVER: Final = "has no instant to come: the workflow runs only when it is triggered by hand"

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from shared.domain.due import due_workflows
 from shared.domain.durations import MILLISECOND
 from shared.domain.instants import format_instant as at
 from shared.domain.jitter import delay_of
@@ -14,7 +15,6 @@ from shared.domain.triggers import (
     PeriodicTrigger,
     max_runs_of,
 )
-from shared.domain.workflow import due_workflows
 
 _AHEAD: Final = 1000
 """So many instants are looked ahead for the last run of a trigger."""

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.due import DueWorkflow
 from shared.domain.pause import Pause
-from shared.domain.workflow import DueWorkflow, Workflow
+from shared.domain.workflow import Workflow
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import JsonValue
 
 from shared.domain.catalogue import normalised
-from shared.domain.workflow import Workflow, delete, disable, due_workflows, enable, redefine
+from shared.domain.due import due_workflows
+from shared.domain.rescheduling import enable, redefine
+from shared.domain.workflow import Workflow, delete, disable
 from shared.ports.workflows import (
     Advance,
     Upcoming,

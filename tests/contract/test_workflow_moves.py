@@ -5,17 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared.domain.due import due_workflows
 from shared.domain.held import Hold
 from shared.domain.pause import Pause
 from shared.domain.pausing import pause, resume
+from shared.domain.rescheduling import enable, redefine
 from shared.domain.schedule import Missed
-from shared.domain.workflow import (
-    count_fires,
-    disable,
-    due_workflows,
-    enable,
-    redefine,
-)
+from shared.domain.workflow import count_fires, disable
 from shared.ports.workflows import Advance, WorkflowRepository
 from tests.contract.steps import stored_workflow
 from tests.support.builders import NOW, SECOND, TENANT, definition, workflow

@@ -8,14 +8,10 @@ import pytest
 from pydantic import JsonValue
 
 from shared.domain.catalogue import normalised
+from shared.domain.due import due_workflows
+from shared.domain.rescheduling import enable, redefine
 from shared.domain.schedule import Missed
-from shared.domain.workflow import (
-    delete,
-    disable,
-    due_workflows,
-    enable,
-    redefine,
-)
+from shared.domain.workflow import delete, disable
 from shared.ports.workflows import Advance, VersionRef, WorkflowQuery, WorkflowRepository
 from tests.contract.steps import stored_workflow
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow

@@ -8,8 +8,9 @@ import pytest
 from shared.adapters.mongo.connection import MongoConnection
 from shared.adapters.mongo.workflows import MongoWorkflows
 from shared.domain.catalogue import definition_text
+from shared.domain.rescheduling import redefine
 from shared.domain.triggers import ForeignTrigger
-from shared.domain.workflow import Workflow, redefine
+from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow
 

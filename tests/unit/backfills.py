@@ -11,10 +11,10 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from shared.adapters.memory.ledger import MemoryLedger
+from shared.domain.due import due_workflows
 from shared.domain.execution import Status
 from shared.domain.identity import occurrence_id
 from shared.domain.instants import format_instant
-from shared.domain.workflow import due_workflows
 from shared.ports.bus import WorkflowFreed
 from shared.ports.workflows import Advance
 from shared.runtime.health import Health

@@ -19,11 +19,12 @@ from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.contracts.requests import decode_request
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.due import DueWorkflow
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Lease
 from shared.domain.outcomes import Timing
 from shared.domain.overlap import Crowd
-from shared.domain.workflow import DueWorkflow, Workflow
+from shared.domain.workflow import Workflow
 from shared.ports.bus import Delivery, ExecutionRequest, Notice, Record
 from shared.ports.clock import Clock
 from shared.ports.executions import (

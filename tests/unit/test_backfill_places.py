@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from shared.domain.backfill import Existing
+from shared.domain.due import due_workflows
 from shared.domain.execution import Status
 from shared.domain.instants import format_instant
-from shared.domain.workflow import due_workflows
 from shared.ports.workflows import Advance
 from tests.support.builders import TENANT
 from tests.unit.backfills import Json, Kept, hours, planned, ran, served

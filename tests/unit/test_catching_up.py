@@ -8,8 +8,8 @@ import pytest
 
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.domain import transitions
+from shared.domain.due import DueWorkflow
 from shared.domain.execution import Skip, SkipReason, Status
-from shared.domain.workflow import DueWorkflow
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, queued, workflow
 from tests.unit.doubles import counted

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from shared.adapters.memory.executions import MemoryExecutions
+from shared.domain.due import due_workflows
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Execution, Skip, SkipReason
 from shared.domain.held import Hold
 from shared.domain.jitter import delay_of
-from shared.domain.workflow import Workflow, due_workflows, redefine
+from shared.domain.rescheduling import redefine
+from shared.domain.workflow import Workflow
 from shared.ports.executions import AddOutcome
 from shared.ports.workflows import Upcoming
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, definition, workflow

@@ -11,11 +11,11 @@ from shared.adapters.json_schema.validator import JsonSchemaValidator
 from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
+from shared.domain.due import due_workflows
 from shared.domain.errors import Unavailable
 from shared.domain.execution import Skip, SkipReason
 from shared.domain.occurrences import occurrence
 from shared.domain.outcomes import Timing
-from shared.domain.workflow import due_workflows
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT
 from workflows_svc.use_cases.definitions import DefineWorkflows
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from shared.domain.due import due_workflows
 from shared.domain.errors import NotFound
 from shared.domain.execution import SkipReason
 from shared.domain.occurrences import occurrence
-from shared.domain.workflow import due_workflows
 from tests.support.builders import TENANT
 from tests.unit.desk import log
 from tests.unit.test_pausing import EVERY_TEN, Ledger, after

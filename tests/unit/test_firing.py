@@ -12,7 +12,8 @@ from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import EventType, Execution, Skip, SkipReason, Status
 from shared.domain.fold import differences
-from shared.domain.workflow import Workflow, delete, disable, redefine
+from shared.domain.rescheduling import redefine
+from shared.domain.workflow import Workflow, delete, disable
 from shared.domain.zones import tzdata_version
 from shared.ports.bus import ExecutionRequest
 from shared.ports.workflows import Upcoming

@@ -7,7 +7,8 @@ import pytest
 from shared.domain import transitions
 from shared.domain.execution import Execution, Status
 from shared.domain.fold import differences
-from shared.domain.workflow import delete, redefine
+from shared.domain.rescheduling import redefine
+from shared.domain.workflow import delete
 from shared.ports.bus import ExecutionCancelled, WorkflowFreed
 from shared.ports.executions import Change, RecordOutcome
 from tests.support.builders import NOW, SECOND, TENANT, definition, lease

@@ -7,10 +7,11 @@ import pytest
 import structlog
 
 from shared.contracts.api import workflow_view
+from shared.domain.due import due_workflows, move_behind
 from shared.domain.execution import Execution, Skip, SkipReason
 from shared.domain.jitter import delay_of
 from shared.domain.schedule_warnings import schedule_warnings
-from shared.domain.workflow import Workflow, due_workflows, move_behind
+from shared.domain.workflow import Workflow
 from shared.ports.workflows import Advance
 from tests.support.builders import SECOND, TENANT, workflow
 from tests.unit.doubles import counted

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from shared.domain.due import due_workflows, instants_after
 from shared.domain.instants import LAST
 from shared.domain.jitter import Delayed, delay_of
 from shared.domain.timetable import Timetable, timetable_of
 from shared.domain.triggers import Trigger
-from shared.domain.workflow import due_workflows, instants_after
 from tests.support.builders import NOW, SECOND, TENANT, workflow
 
 TRIGGERS: TypeAdapter[Trigger] = TypeAdapter(Trigger)

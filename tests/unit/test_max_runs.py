@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.api import workflow_view
+from shared.domain.due import instants_after
 from shared.domain.errors import Unavailable
-from shared.domain.workflow import Workflow, instants_after, redefine
+from shared.domain.rescheduling import redefine
+from shared.domain.workflow import Workflow
 from tests.support.builders import NOW, SECOND, definition, queued, workflow
 from tests.unit.doubles import Faults
 from tests.unit.rivals import DUE, EVERY, FAULTS, HELLO, POLICIES, World, orders, take_turns

@@ -7,10 +7,12 @@ import pytest
 
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.contracts.api import workflow_view
+from shared.domain.due import due_workflows
 from shared.domain.errors import WorkflowBusy
 from shared.domain.execution import HOLDING, Execution, SkipReason, Status
 from shared.domain.overlap import Crowd
-from shared.domain.workflow import TriggerStatus, create, due_workflows, redefine
+from shared.domain.rescheduling import redefine
+from shared.domain.workflow import TriggerStatus, create
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, TENANT, definition, workflow
 from tests.unit.desk import Desk, broken, log

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from shared.domain.due import DueWorkflow, due_workflows
 from shared.domain.errors import InvalidInput, NotFound, Unavailable, WorkflowDisabled
 from shared.domain.execution import Skip, SkipReason, Status
 from shared.domain.occurrences import occurrence
 from shared.domain.pause import Pause
-from shared.domain.workflow import DueWorkflow, Workflow, due_workflows
+from shared.domain.workflow import Workflow
 from shared.ports.workflows import Advance
 from tests.support.builders import NOW, SECOND, TENANT
 from tests.unit.desk import Desk, log

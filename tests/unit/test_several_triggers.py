@@ -9,12 +9,13 @@ import pytest
 from shared.contracts.api import workflow_view
 from shared.contracts.schedules import preview_view
 from shared.domain.catalogue import definition_text, normalised
+from shared.domain.due import instants_after
 from shared.domain.errors import InvalidInput
 from shared.domain.execution import Skip, SkipReason
 from shared.domain.foresight import Foreseen
 from shared.domain.outlook import Assumed, Outlook
 from shared.domain.schedule_warnings import schedule_warnings
-from shared.domain.workflow import Workflow, disable, instants_after
+from shared.domain.workflow import Workflow, disable
 from shared.ports.bus import WorkflowChanged
 from tests.support.builders import CATALOGUE, NOW, SECOND, TENANT, workflow
 from tests.unit.desk import Desk

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import pytest
 
+from shared.domain.due import due_workflows
 from shared.domain.instants import format_instant
 from shared.domain.jitter import delay_of
 from shared.domain.occurrences import occurrence
-from shared.domain.workflow import due_workflows
 from tests.support.builders import TENANT
 from tests.unit.desk import log
 from tests.unit.test_why_gap import GONE, JUMP, MINUTE, QUARTERS, Night

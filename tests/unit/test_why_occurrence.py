@@ -6,12 +6,12 @@ from typing import Any, Final
 import pytest
 
 from shared.adapters.memory.ledger import MemoryLedger
+from shared.domain.due import DueWorkflow, due_workflows
 from shared.domain.errors import InvalidInput, NotFound
 from shared.domain.execution import Execution, Skip, SkipReason, Status
 from shared.domain.instants import format_instant, parse_instant
 from shared.domain.occurrences import occurrence, overlapped, skipped_occurrence
 from shared.domain.question import Account
-from shared.domain.workflow import DueWorkflow, due_workflows
 from tests.support.builders import NOW, SECOND, TENANT
 from tests.unit.desk import Desk, broken, log
 from workflows_svc.use_cases.ledger import ReadLedger

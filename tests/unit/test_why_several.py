@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from shared.domain.due import DueWorkflow, due_workflows
 from shared.domain.execution import Skip, SkipReason
 from shared.domain.instants import format_instant, parse_instant
 from shared.domain.occurrences import occurrence, overlapped, skipped_occurrence
-from shared.domain.workflow import DueWorkflow, due_workflows
 from tests.support.builders import NOW, TENANT
 from tests.unit.desk import log
 from tests.unit.test_why_occurrence import BERLIN, HOUR, Book, at

@@ -12,6 +12,7 @@ from shared.domain import workflow as workflows
 from shared.domain.catalogue import ActionCatalogue, normalised
 from shared.domain.data_flow import check_data_flow
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.due import DueWorkflow, Unserved, move_behind, without_passed
 from shared.domain.errors import (
     Conflict,
     FieldProblem,
@@ -25,9 +26,9 @@ from shared.domain.execution import Skip, SkipReason
 from shared.domain.identity import fingerprint
 from shared.domain.outcomes import Timing
 from shared.domain.pause import Pause
-from shared.domain.rescheduling import reschedules, superseded
+from shared.domain.rescheduling import enable, redefine, reschedules, superseded
 from shared.domain.schedule import Missed
-from shared.domain.workflow import DueWorkflow, Unserved, Workflow
+from shared.domain.workflow import Workflow
 from shared.ports.bus import WorkflowChanged
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionRepository
@@ -95,7 +96,7 @@ class DefineWorkflows:
             version = await self._keep_version(tenant, definition, current.version + 1)
             now = self.clock.now()
             settled = await self._without_superseded(current, definition, now)
-            changed = workflows.redefine(settled, definition, version, now)
+            changed = redefine(settled, definition, version, now)
             if await self.workflows.save(current, changed):
                 if reschedules(current, changed):
                     self._announce(changed)
@@ -163,7 +164,7 @@ class DefineWorkflows:
             current = await self.get(tenant, workflow_id)
             _check_version(current, if_match)
             now = self.clock.now()
-            behind, unserved = workflows.without_passed(current, now)
+            behind, unserved = without_passed(current, now)
             await self._recorded(current, behind, unserved, _why_superseded(current), now)
             if await self.workflows.save(current, workflows.delete(current, now)):
                 return current
@@ -206,7 +207,7 @@ class DefineWorkflows:
             return await self._unpaused(current, change, now)
         if not enabled:
             return workflows.disable(current, now)
-        changed, unserved = workflows.enable(current, now)
+        changed, unserved = enable(current, now)
         return await self._recorded(current, changed, unserved, SkipReason.DISABLED, now)
 
     async def _unpaused(
@@ -236,7 +237,7 @@ class DefineWorkflows:
             due = replace(each, runs=changed.runs.get(name, 0))
             found = await self._record(current, due, missed, why, now, reached.get(name))
             reached[name] = found.until
-            changed = workflows.move_behind(changed, due, found.until)
+            changed = move_behind(changed, due, found.until)
             changed = workflows.count_fires(changed, name, found.fires)
         return changed
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.domain.due import DueWorkflow
 from shared.domain.execution import Skip
 from shared.domain.occurrences import counts, recorded_until, skipped_occurrence
 from shared.domain.outcomes import Timing
 from shared.domain.schedule import missed_after
-from shared.domain.workflow import DueWorkflow
 from shared.ports.executions import AddOutcome, ExecutionRepository
 
 

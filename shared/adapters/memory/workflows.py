@@ -6,11 +6,12 @@ from datetime import datetime
 
 from shared.domain.catalogue import definition_text
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.due import DueWorkflow, due_workflows
 from shared.domain.identity import workflow_key
 from shared.domain.pause import Pause
 from shared.domain.pausing import pause
 from shared.domain.rescheduling import relied_on, reschedules
-from shared.domain.workflow import DueWorkflow, Workflow, due_workflows
+from shared.domain.workflow import Workflow
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 

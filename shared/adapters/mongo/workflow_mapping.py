@@ -24,13 +24,14 @@ from shared.adapters.mongo.several_triggers import (
 )
 from shared.domain.catalogue import ActionCatalogue, definition_text, normalised
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.due import DueWorkflow
 from shared.domain.durations import MILLISECOND, parse_duration
 from shared.domain.held import Hold
 from shared.domain.overlap import Overlap, OverlapPolicy, policy_of
 from shared.domain.pause import Pause
 from shared.domain.trigger_ids import trigger_id
 from shared.domain.triggers import Trigger
-from shared.domain.workflow import DueWorkflow, Workflow
+from shared.domain.workflow import Workflow
 
 log = structlog.get_logger(__name__)
 _TRIGGER: Final[TypeAdapter[Trigger]] = TypeAdapter(Trigger)

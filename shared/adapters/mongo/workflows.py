@@ -32,10 +32,11 @@ from shared.adapters.mongo.workflow_mapping import (
 )
 from shared.domain.catalogue import ActionCatalogue
 from shared.domain.definition import WorkflowDefinition
+from shared.domain.due import DueWorkflow
 from shared.domain.identity import version_key, workflow_key
 from shared.domain.pause import Pause
 from shared.domain.rescheduling import relied_on, reschedules
-from shared.domain.workflow import DueWorkflow, Workflow
+from shared.domain.workflow import Workflow
 from shared.ports.workflows import Advance, Upcoming, VersionRef, WorkflowQuery
 
 _UPCOMING: Final = {"tenant": 1, "workflowId": 1, "trigger.nextRunAt": 1}
