@@ -305,7 +305,7 @@ class RunExecution:
     def _report_end(self, after: Execution) -> None:
         self.metrics.outcomes.labels(after.status.value).inc()
         late = after.lateness
-        if late is not None and after.scheduled_for is not None:
+        if late is not None and after.scheduled_for is not None and not after.is_backfill:
             self.metrics.lateness.observe(late.total_seconds())
         failed = after.status is Status.FAILED
         write = log.warning if failed else log.info

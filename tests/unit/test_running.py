@@ -10,6 +10,7 @@ import pytest
 from shared.adapters.memory.clock import settle
 from shared.domain.execution import ActionState, ActionStatus, ErrorCategory, EventType, Status
 from shared.domain.fold import fold
+from shared.domain.identity import occurrence_id
 from shared.ports.actions import ActionError, PermanentError
 from shared.ports.bus import ExecutionWakes, WorkflowFreed
 from tests.support.builders import NOW, SECOND, TENANT, queued
@@ -61,6 +62,16 @@ async def test_how_late_it_began_is_told_by_its_first_action(bench: Bench) -> No
     after = await bench.stored()
     assert after.lateness == timedelta(milliseconds=40)
     assert fold(after).started_at == after.started_at
+
+
+@pytest.mark.parametrize(("run", "observed"), [(0, 1), (1, 0)])
+async def test_the_lateness_of_the_schedule_is_measured_and_that_of_a_backfill_is_not(
+    bench: Bench, run: int, observed: int
+) -> None:
+    instant = NOW - 86_400 * SECOND
+    own = occurrence_id(TENANT, "hello", "periodic", instant, run)
+    await bench.go(await bench.claim(queued(id=own, scheduled_for=instant)), bench.definition("a"))
+    assert counted(bench.counters, "execution_lateness_seconds_count") == observed
 
 
 async def test_the_history_tells_every_step_once(bench: Bench) -> None:
