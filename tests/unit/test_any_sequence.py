@@ -22,17 +22,12 @@ from shared.adapters.memory.clock import ManualClock
 from shared.adapters.memory.executions import MemoryExecutions
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.errors import Unavailable, WorkflowDisabled
-from shared.domain.execution import Execution, SkipReason, Status
+from shared.domain.execution import Execution, Status
 from shared.domain.jitter import delay_of
 from shared.domain.outcomes import Timing
-from shared.domain.schedule import MOST_TO_CATCH_UP, PUNCTUAL
+from shared.domain.schedule import MOST_TO_CATCH_UP
 from shared.domain.triggers import (
-    CatchUp,
-    CronTrigger,
     ForeignTrigger,
-    ManualTrigger,
-    OnceTrigger,
-    Trigger,
 )
 from shared.domain.workflow import Workflow
 from shared.ports.workflows import Upcoming
@@ -44,14 +39,11 @@ from tests.unit.doubles import (
     FlakyBus,
     firing,
 )
+from tests.unit.eras import Era, Policy, at_of, check_promises, span_of, timetable_in
 from tests.unit.rivals import FAULTS
 from workflows_svc.use_cases.definitions import DefineWorkflows
 
 HELLO = Upcoming(TENANT, "hello", NOW)
-MINUTE = timedelta(minutes=1)
-REACH = MINUTE
-"""What is due so soon keeps its delay when another jitter comes."""
-
 REFUSALS = (Unavailable, WorkflowDisabled)
 """What may come of it: a death at a write; and what is disabled is neither paused nor resumed."""
 
@@ -75,72 +67,6 @@ TRIGGERS: list[Json] = [
     {"type": "once", "at": "2026-01-01T00:01:00Z"},
     {"type": "manual"},
 ]
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a version of the definition said of a trigger, and since when."""
-
-    trigger: Trigger
-    version: int
-    since: datetime
-    delay: timedelta
-
-
-@dataclass
-class Era:
-    """The time of one timetable, from when it was defined until it was replaced, or now.
-
-    What else is said of its trigger may change meanwhile.
-    """
-
-    policies: list[Policy]
-    end: datetime | None = None
-
-    @property
-    def trigger(self) -> Trigger:
-        return self.policies[-1].trigger
-
-    @property
-    def begin(self) -> datetime:
-        return self.policies[0].since
-
-    def ideal(self, until: datetime) -> list[datetime]:
-        """Return its instants, worked out by adding up."""
-        end, trigger = self.end or until, self.trigger
-        if isinstance(trigger, ManualTrigger):
-            return []
-        if isinstance(trigger, OnceTrigger):
-            return [trigger.at] if self.begin < trigger.at <= end else []
-        if isinstance(trigger, CronTrigger):
-            # The longest jitter delays what its author meant to be before all this.
-            step, at = MINUTE, NOW - 9 * MINUTE
-        else:
-            step, at = trigger.interval, self.begin + trigger.interval
-        authors = [at + n * step for n in range((end - at) // step + 1)]
-        return [place for at in authors if (place := self.place(at, end)) is not None]
-
-    def place(self, author: datetime, end: datetime) -> datetime | None:
-        """Return when an instant is due that the author means, if it is of this era."""
-        first, *others = self.policies
-        place = author + first.delay
-        if place <= self.begin:
-            return None
-        for policy in others:
-            if place > policy.since + REACH:
-                place = author + policy.delay
-        return place if place <= end else None
-
-    @property
-    def spread(self) -> timedelta:
-        """How much one instant may be nearer to the next than the timetable says."""
-        delays = [policy.delay for policy in self.policies]
-        return max(delays) - min(delays)
-
-    def promised(self, record: Execution) -> Trigger:
-        """Return what was said of the trigger when something was recorded."""
-        said = [p.trigger for p in self.policies if p.version <= record.version]
-        return said[-1] if said else self.policies[0].trigger
 
 
 @dataclass
@@ -268,62 +194,6 @@ class Life:
         if era.end is None and limit is not None:
             assert sum(self.workflow.runs.values()) == len(fires)
         check_promises(era, own)
-
-
-def timetable_in(trigger: Trigger) -> Json:
-    """Return what of a trigger decides when it fires, and how often."""
-    return trigger.model_dump(exclude={"catch_up", "catch_up_window", "jitter"})
-
-
-def span_of(record: Execution, ideal: Sequence[datetime]) -> Sequence[datetime]:
-    """Return the instants that a record stands for."""
-    last = record.skip.last if record.skip else at_of(record)
-    return ideal[ideal.index(at_of(record)) : ideal.index(last) + 1]
-
-
-def at_of(record: Execution) -> datetime:
-    assert record.scheduled_for is not None
-    return record.scheduled_for
-
-
-def check_promises(era: Era, records: Sequence[Execution]) -> None:
-    """Check the fires and skips of an era by what was said when they were recorded."""
-    for policy in era.policies:
-        own = [e for e in records if era.promised(e) is policy.trigger]
-        check_promise(policy.trigger, own, era.spread)
-    if records and records[-1].skip and era.promised(records[-1]) is era.trigger:
-        check_latest(era.trigger, records[-1].skip.reason)
-
-
-def _limits(trigger: Trigger) -> list[timedelta]:
-    window = getattr(trigger, "catch_up_window", None)
-    none = getattr(trigger, "catch_up", None) is CatchUp.NONE
-    return ([window] if window else []) + ([PUNCTUAL] if none else [])
-
-
-def check_latest(trigger: Trigger, reason: SkipReason) -> None:
-    """Check that of what passed, the latest is never merely missed."""
-    assert _limits(trigger) or reason is not SkipReason.MISSED
-
-
-def check_promise(trigger: Trigger, records: Sequence[Execution], spread: timedelta) -> None:
-    """Check what its policy says of a trigger's fires and skips."""
-    catch_up = getattr(trigger, "catch_up", CatchUp.LATEST)
-    limits = _limits(trigger)
-    late = [e.created_at - at_of(e) for e in records if not e.skip]
-    assert all(each <= min(limits) for each in late if limits)
-    reasons = [e.skip.reason for e in records if e.skip]
-    if catch_up is CatchUp.ALL:
-        assert SkipReason.MISSED not in reasons
-        met = [e for e in records if e.skip and e.skip.reason is SkipReason.OVERLAP]
-        step = getattr(trigger, "interval", MINUTE)
-        assert all(e.created_at - at_of(e) <= step + spread for e in met)
-    if not limits and catch_up is CatchUp.LATEST:
-        assert SkipReason.WINDOW not in reasons
-    if catch_up is CatchUp.ALL and not limits:
-        gone = [e for e in records if e.skip and e.skip.reason is SkipReason.WINDOW]
-        long = MOST_TO_CATCH_UP * 10 * SECOND - spread
-        assert all(e.created_at - at_of(e) >= long for e in gone)
 
 
 def _document(trigger: Json) -> Json:

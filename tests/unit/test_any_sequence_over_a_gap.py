@@ -16,17 +16,9 @@ from shared.adapters.memory.clock import ManualClock
 from shared.domain.execution import Execution, SkipReason
 from shared.domain.triggers import CronTrigger, OnGap
 from shared.domain.zones import zone
+from tests.unit.eras import Era, at_of, check_promises, span_of
 from tests.unit.minutes import Meant, Minutes
-from tests.unit.test_any_sequence import (
-    Era,
-    Json,
-    Life,
-    Step,
-    at_of,
-    check_promises,
-    sequences,
-    span_of,
-)
+from tests.unit.test_any_sequence import Json, Life, Step, sequences
 
 EVENING: Final = datetime(2026, 3, 28, 22, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
