@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.clock_gaps import said_of_gap
-from shared.domain.durations import format_duration
 from shared.domain.execution import UNFINISHED, Execution, Skip, SkipReason, Status
 from shared.domain.instants import format_instant as at
 from shared.domain.ledger import OccurrenceOutcome, first_of, outcome_of
+from shared.domain.lengths import readable
 from shared.domain.moments import Moment, moment
 from shared.domain.question import Account, Question
 from shared.domain.why import WHY_SKIPPED
@@ -90,7 +90,7 @@ def _fired(record: Execution) -> str:
     if late is None or record.is_backfill:
         when = ""
     else:
-        when = f" {format_duration(late)} late" if late else " on time"
+        when = f" {readable(late)} late" if late else " on time"
     return f"{what}{when}: execution {record.id} {_state(record)}."
 
 

@@ -87,7 +87,7 @@ async def test_what_fired_is_told_with_its_end_and_how_late_it_was(hourly: Book)
     assert await hourly.said(1) == f"It fired: execution {fired.id} is queued."
     await hourly.clock.advance(2 * SECOND)
     await hourly.claimed(fired.id)
-    assert await hourly.said(1) == f"It fired 2s late: execution {fired.id} is running."
+    assert await hourly.said(1) == f"It fired 2000 ms late: execution {fired.id} is running."
 
 
 @pytest.mark.parametrize(
