@@ -24,7 +24,7 @@ from shared.ports.executions import AddOutcome, ExecutionRepository
 from shared.ports.workflows import Advance, Upcoming, WorkflowRepository
 from shared.use_cases.admission import Wanted, admit
 from shared.use_cases.buffers import WorkflowRef
-from shared.use_cases.holders import held_of
+from shared.use_cases.holders import holders_of
 
 log = structlog.get_logger(__name__)
 
@@ -152,7 +152,7 @@ class FireDueWorkflows:
     ) -> tuple[list[Course], list[Taken]]:
         """Part those that wait for an unfinished execution to end from those that do not."""
         patient = [one.course.due for one in busy if one.course.is_patient]
-        held = await held_of(self.executions, {due.key: due.policy for due in patient})
+        held = await holders_of(self.executions, {due.key: due.policy for due in patient})
         waiting, others = [], []
         for one in busy:
             there = held.get(one.course.due.key)

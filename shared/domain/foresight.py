@@ -54,7 +54,7 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Occupied:
     """What a workflow is busy with at an instant: when what runs ends, and how many wait."""
 
     at: datetime
@@ -63,12 +63,10 @@ class Held:
 
 
 def foresee(
-    triggers: Sequence[Ahead], policy: OverlapPolicy, length: timedelta, held: Held
+    triggers: Sequence[Ahead], policy: OverlapPolicy, length: timedelta, held: Occupied
 ) -> Iterator[Foreseen]:
     """Yield what is to be expected of the instants, which all lie after `held.at`, in order."""
-    lane: _Lane = (
-        _Replacing.of(length, held) if policy.replaces else _Queue.of(policy, length, held)
-    )
+    lane = _lane(policy, length, held)
     left = {trigger.trigger_id: trigger.runs_left for trigger in triggers}
     upcoming = [
         (at, n)
@@ -89,7 +87,7 @@ def foresee(
         yield from lane.settled(met, upcoming[0][0] if upcoming else None)
 
 
-def _lane(policy: OverlapPolicy, length: timedelta, held: Held) -> "_Lane":
+def _lane(policy: OverlapPolicy, length: timedelta, held: Occupied) -> "_Lane":
     if policy.replaces:
         return _Replacing.of(length, held)
     return _Queue.of(policy, length, held)
@@ -128,7 +126,7 @@ class _Queue:
     starts: deque[datetime] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, policy: OverlapPolicy, length: timedelta, held: Held) -> "_Queue":
+    def of(cls, policy: OverlapPolicy, length: timedelta, held: Occupied) -> "_Queue":
         # Of more than there are slots, as many as that have to end before one is free.
         ends = sorted(held.ends)[-policy.slots :]
         lane = cls(policy, length, ends + [held.at] * (policy.slots - len(ends)))
@@ -176,7 +174,7 @@ class _Replacing:
     busy_until: datetime
 
     @classmethod
-    def of(cls, length: timedelta, held: Held) -> "_Replacing":
+    def of(cls, length: timedelta, held: Occupied) -> "_Replacing":
         begun_now = [held.at + length] if held.waiting else []
         return cls(length, max((*held.ends, *begun_now), default=held.at))
 

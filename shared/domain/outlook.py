@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.domain.due import due_workflows, instants_after
 from shared.domain.execution import Execution, Status
-from shared.domain.foresight import Ahead, Foreseen, Held, foresee
+from shared.domain.foresight import Ahead, Foreseen, Occupied, foresee
 from shared.domain.timetable import Timetable
 from shared.domain.workflow import Workflow
 
@@ -67,9 +67,9 @@ def measured(recent: Sequence[Execution]) -> Assumed:
     return Assumed(Source.MEASURED, lasted[middle], number)
 
 
-def held_by(
+def occupied_by(
     workflow: Workflow, holders: Sequence[Execution], waiting: int, length: timedelta, now: datetime
-) -> Held:
+) -> Occupied:
     """Return when the executions that hold a workflow end, if they take so long.
 
     One that has taken longer already is taken to end now; what is in backoff or waits for a
@@ -82,7 +82,7 @@ def held_by(
         for e in holders
         if (e.trigger_id, e.scheduled_for) not in coming
     )
-    return Held(now, tuple(ends), waiting)
+    return Occupied(now, tuple(ends), waiting)
 
 
 def _begin(execution: Execution, now: datetime) -> datetime:
@@ -90,7 +90,7 @@ def _begin(execution: Execution, now: datetime) -> datetime:
 
 
 def outlook(
-    workflow: Workflow, since: datetime, count: int, assumed: Assumed, held: Held
+    workflow: Workflow, since: datetime, count: int, assumed: Assumed, held: Occupied
 ) -> Outlook:
     """Look at the next `count` instants of a workflow after `since`, which is `held.at` or later.
 
@@ -108,7 +108,7 @@ def outlook(
         if first is None or first.at > since:
             found = islice(chain([first] if first else [], reckoned), count)
             return Outlook(workflow, assumed, list(found), now)
-    afresh = foresee(_ahead(workflow, since, now), policy, length, Held(since))
+    afresh = foresee(_ahead(workflow, since, now), policy, length, Occupied(since))
     return Outlook(workflow, assumed, list(islice(afresh, count)), since)
 
 

@@ -10,16 +10,16 @@ from shared.ports.executions import ExecutionRepository
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Holders:
     """The unfinished executions that hold a workflow, by slot, and what is taken of it."""
 
     holders: tuple[Execution, ...]
     crowd: Crowd
 
 
-async def held_of(
+async def holders_of(
     executions: ExecutionRepository, policies: Mapping[str, OverlapPolicy]
-) -> Mapping[str, Held]:
+) -> Mapping[str, Holders]:
     """Return what holds each workflow, by its key. Raises Unavailable.
 
     The crowd of one whose policy is plain is not read: it has one slot.
@@ -34,6 +34,8 @@ async def held_of(
     asked = [key for own in keys.values() for key in own]
     active = await executions.active(asked) if asked else {}
     return {
-        key: Held(tuple(active[slot] for slot in own if slot in active), crowds.get(key, Crowd()))
+        key: Holders(
+            tuple(active[slot] for slot in own if slot in active), crowds.get(key, Crowd())
+        )
         for key, own in keys.items()
     }

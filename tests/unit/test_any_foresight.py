@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scheduler_svc.simulation.bootstrap import rehearse
 from shared.domain.execution import Execution, SkipReason, Status
-from shared.domain.foresight import Expected, Foreseen, Held
+from shared.domain.foresight import Expected, Foreseen, Occupied
 from shared.domain.outlook import Assumed, Source, outlook
 from shared.domain.workflow import Workflow
 from tests.support.builders import NOW, SECOND, workflow
@@ -44,7 +44,7 @@ CRON: Final = st.fixed_dictionaries(
     optional={"maxRuns": st.integers(1, 4), "catchUp": st.just("all")},
 )
 ONCE: Final = st.just({"type": "once", "at": "2026-01-01T00:00:30Z"})
-NOTHING: Final = Held(NOW)
+NOTHING: Final = Occupied(NOW)
 MOST: Final = 25
 LONG: Final = timedelta(minutes=5)
 NAMES: Final = st.lists(st.sampled_from(["a", "a-b", "aa", "z"]), unique=True, min_size=1)
@@ -59,7 +59,7 @@ def triggers(draw: st.DrawFn) -> list[Json]:
     return [{"id": name, **draw(st.one_of(PERIODIC, CRON, ONCE))} for name in draw(NAMES)]
 
 
-def foreseen(of: Workflow, length: timedelta, held: Held = NOTHING) -> list[Foreseen]:
+def foreseen(of: Workflow, length: timedelta, held: Occupied = NOTHING) -> list[Foreseen]:
     return list(outlook(of, held.at, MOST, Assumed(Source.GIVEN, length), held).instants)
 
 
@@ -114,7 +114,7 @@ def test_what_runs_and_waits_in_the_midst_leads_to_the_same(
         if each.expected in {Expected.FIRES, Expected.BUFFERED}
         or (each.expected is Expected.REPLACED and each.later and each.later > midst)
     ]
-    held = Held(
+    held = Occupied(
         midst,
         tuple(at + length for at in begins if at <= midst < at + length),
         sum(at > midst for at in begins),

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.domain.execution import SkipReason
-from shared.domain.foresight import Ahead, Expected, Foreseen, Held, foresee
+from shared.domain.foresight import Ahead, Expected, Foreseen, Occupied, foresee
 from shared.domain.overlap import Overlap, OverlapPolicy, policy_of
 from tests.support.builders import NOW, SECOND
 
 SKIP = policy_of(Overlap.SKIP, None, None)
 REPLACE = policy_of(Overlap.CANCEL_RUNNING, None, None)
-AT_FIVE = Held(NOW, (NOW + 5 * SECOND,))
+AT_FIVE = Occupied(NOW, (NOW + 5 * SECOND,))
 
 
 def at(*seconds: int) -> Iterator[datetime]:
@@ -34,11 +34,11 @@ def told(foreseen: Foreseen) -> str:
 
 
 def expected(
-    policy: OverlapPolicy, length: float, *seconds: int, held: Held | None = None
+    policy: OverlapPolicy, length: float, *seconds: int, held: Occupied | None = None
 ) -> list[str]:
     """Say what is to be expected of the instants of one trigger."""
     only = Ahead("t", at(*seconds))
-    found = foresee([only], policy, timedelta(seconds=length), held or Held(NOW))
+    found = foresee([only], policy, timedelta(seconds=length), held or Occupied(NOW))
     return [told(each) for each in found]
 
 
@@ -101,25 +101,25 @@ def test_what_runs_already_is_reckoned_with(overlap: Overlap, said: list[str]) -
 
 def test_those_that_wait_already_go_first_and_leave_less_room() -> None:
     policy = policy_of(Overlap.BUFFER_ALL, None, 3)
-    held = Held(NOW, AT_FIVE.ends, waiting=2)
+    held = Occupied(NOW, AT_FIVE.ends, waiting=2)
     assert expected(policy, 10, 1, 2, 6, held=held) == ["1 -> 25", "2 overlap", "6 -> 35"]
 
 
 def test_nobody_gets_in_while_more_wait_or_run_than_may() -> None:
-    held = Held(NOW, tuple(at(5, 7, 9)), waiting=0)
+    held = Occupied(NOW, tuple(at(5, 7, 9)), waiting=0)
     assert expected(SKIP, 1, 6, 8, 10, held=held) == ["6 overlap", "8 overlap", "10"]
-    crowded = Held(NOW, AT_FIVE.ends, waiting=3)
+    crowded = Occupied(NOW, AT_FIVE.ends, waiting=3)
     policy = policy_of(Overlap.BUFFER_ONE, None, None)
     assert expected(policy, 10, 6, 16, 26, held=crowded) == ["6 overlap", "16 overlap", "26 -> 35"]
 
 
 def test_the_newest_of_those_that_wait_begins_before_it_is_replaced() -> None:
-    assert expected(REPLACE, 10, 3, held=Held(NOW, AT_FIVE.ends, waiting=2)) == ["3"]
+    assert expected(REPLACE, 10, 3, held=Occupied(NOW, AT_FIVE.ends, waiting=2)) == ["3"]
 
 
 def several(policy: OverlapPolicy, length: int, **instants: Sequence[int]) -> list[str]:
     triggers = [Ahead(name, at(*seconds)) for name, seconds in instants.items()]
-    found = foresee(triggers, policy, length * SECOND, Held(NOW))
+    found = foresee(triggers, policy, length * SECOND, Occupied(NOW))
     return [f"{each.trigger_id} {told(each)}" for each in found]
 
 
@@ -151,15 +151,15 @@ def test_of_those_due_at_once_the_newest_by_its_id_replaces_all_others() -> None
 
 def test_a_trigger_with_so_many_runs_goes_on_for_each_that_is_skipped() -> None:
     limited = Ahead("t", at(10, 20, 30, 40, 50), runs_left=2)
-    found = [told(each) for each in foresee([limited], SKIP, 15 * SECOND, Held(NOW))]
+    found = [told(each) for each in foresee([limited], SKIP, 15 * SECOND, Occupied(NOW))]
     assert found == ["10", "20 overlap", "30"]
     ended = Ahead("t", at(10), runs_left=0)
-    assert list(foresee([ended], SKIP, SECOND, Held(NOW))) == []
+    assert list(foresee([ended], SKIP, SECOND, Occupied(NOW))) == []
 
 
 def test_what_is_superseded_was_a_run() -> None:
     limited = Ahead("a", at(10, 20), runs_left=1)
-    found = foresee([Ahead("z", at(10)), limited], REPLACE, SECOND, Held(NOW))
+    found = foresee([Ahead("z", at(10)), limited], REPLACE, SECOND, Occupied(NOW))
     assert [each.reason for each in found] == [None, SkipReason.SUPERSEDED]
 
 
@@ -168,5 +168,5 @@ def test_no_more_instants_are_asked_for_than_it_takes() -> None:
         yield from at(10, 20)
         raise AssertionError("nobody needs that one")
 
-    found = foresee([Ahead("t", endless())], SKIP, SECOND, Held(NOW))
+    found = foresee([Ahead("t", endless())], SKIP, SECOND, Occupied(NOW))
     assert told(next(found)) == "10"

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.execution import Execution, Status
-from shared.domain.foresight import Expected, Held
-from shared.domain.outlook import MOST_BEFORE, Assumed, Source, held_by, measured, outlook
+from shared.domain.foresight import Expected, Occupied
+from shared.domain.outlook import MOST_BEFORE, Assumed, Source, measured, occupied_by, outlook
 from shared.domain.workflow import Workflow
 from tests.support.builders import NOW, SECOND, queued, running, workflow
 
-FREE = Held(NOW)
+FREE = Occupied(NOW)
 FIFTEEN = Assumed(Source.GIVEN, 15 * SECOND)
 UNKNOWN = Assumed()
 
@@ -72,8 +72,8 @@ def test_where_there_is_nothing_to_go_by_nothing_is_assumed(recent: list[Executi
     ids=["running", "longer than usual", "not begun", "waiting for its next attempt"],
 )
 def test_what_holds_a_workflow_ends_when_its_time_has_passed(holder: Execution, ends: int) -> None:
-    held = held_by(workflow(), [holder], 2, 15 * SECOND, NOW)
-    assert held == Held(NOW, (NOW + ends * SECOND,), 2)
+    held = occupied_by(workflow(), [holder], 2, 15 * SECOND, NOW)
+    assert held == Occupied(NOW, (NOW + ends * SECOND,), 2)
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING])
@@ -81,10 +81,10 @@ def test_what_is_queued_ahead_of_its_instant_is_not_in_its_own_way(status: Statu
     instant = NOW + 10 * SECOND
     of = workflow(triggers=[{"id": "t", "type": "cron", "schedule": "*/10 * * * * *"}])
     holder = queued(status=status, trigger_id="t", scheduled_for=instant)
-    assert held_by(of, [holder], 0, 15 * SECOND, NOW) == FREE
+    assert occupied_by(of, [holder], 0, 15 * SECOND, NOW) == FREE
     # A plain interval counts from its next instant, so this one is not listed any more.
     elsewhere = workflow(triggers=[{"id": "t", "type": "periodic", "interval": "20s"}])
-    assert held_by(elsewhere, [holder], 0, 15 * SECOND, NOW).ends == (NOW + 25 * SECOND,)
+    assert occupied_by(elsewhere, [holder], 0, 15 * SECOND, NOW).ends == (NOW + 25 * SECOND,)
 
 
 def expected(of: Workflow, since: int, assumed: Assumed = FIFTEEN) -> list[tuple[float, Expected]]:
@@ -128,7 +128,7 @@ def test_of_runs_that_are_too_far_ahead_to_reckon_with_all_are_taken_to_fire() -
 
 def test_where_nothing_is_assumed_every_instant_is_said_to_fire() -> None:
     often = workflow(interval="10s")
-    holder = Held(NOW, (NOW + timedelta(hours=1),))
+    holder = Occupied(NOW, (NOW + timedelta(hours=1),))
     found = outlook(often, NOW, 100, UNKNOWN, holder)
     assert found.reckoned_from is None
     assert {each.expected for each in found.instants} == {Expected.FIRES}

@@ -15,7 +15,7 @@ from shared.ports.bus import ExecutionRequest
 from shared.ports.executions import ExecutionRepository
 from shared.ports.workflows import WorkflowRepository
 from shared.use_cases.admission import crowd_of
-from shared.use_cases.holders import held_of
+from shared.use_cases.holders import holders_of
 from shared.use_cases.plans import plan_of
 
 _ATTEMPTS: Final = 20
@@ -65,7 +65,7 @@ class Pinned:
 
         If a slot is free, but has not been given to those that wait, it is the first of them.
         """
-        held = await held_of(self.executions, {workflow.key: workflow.policy})
+        held = await holders_of(self.executions, {workflow.key: workflow.policy})
         holders = held[workflow.key].holders
         found = holders or await self.executions.buffered(workflow.key, 1)
         return next(iter(found), None)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from shared.domain.drift import drift_warnings
 from shared.domain.execution import Execution
-from shared.domain.foresight import Held
-from shared.domain.outlook import Assumed, Outlook, Source, held_by, measured, outlook
+from shared.domain.foresight import Occupied
+from shared.domain.outlook import Assumed, Outlook, Source, measured, occupied_by, outlook
 from shared.domain.schedule_warnings import ScheduleWarning, schedule_warnings
 from shared.domain.workflow import Workflow
 from shared.ports.clock import Clock
@@ -47,12 +47,12 @@ class PreviewSchedules:
         held = await self._held(workflow, assumed)
         return outlook(workflow, max(since or held.at, held.at), count, assumed, held)
 
-    async def _held(self, workflow: Workflow, assumed: Assumed) -> Held:
+    async def _held(self, workflow: Workflow, assumed: Assumed) -> Occupied:
         if assumed.length is None:
-            return Held(self.clock.now())
+            return Occupied(self.clock.now())
         state = await self.queries.state_of(workflow)
         waiting, now = len(state.crowd.waiting), self.clock.now()
-        return held_by(workflow, state.holders, waiting, assumed.length, now)
+        return occupied_by(workflow, state.holders, waiting, assumed.length, now)
 
     def warnings(
         self, workflow: Workflow, recent: Sequence[Execution] = ()

@@ -11,7 +11,7 @@ from shared.domain.triggers import ForeignTrigger, ManualTrigger, OnceTrigger
 from shared.domain.workflow import TriggerStatus, Workflow, trigger_status
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
 from shared.ports.workflows import WorkflowQuery, WorkflowRepository
-from shared.use_cases.holders import held_of
+from shared.use_cases.holders import holders_of
 
 _SCAN: Final = 200
 _RECENT: Final = 50
@@ -88,5 +88,5 @@ class Queries:
     async def _states(self, workflows: Sequence[Workflow]) -> list[WorkflowState]:
         if not workflows:
             return []
-        held = await held_of(self.executions, {w.key: w.policy for w in workflows})
+        held = await holders_of(self.executions, {w.key: w.policy for w in workflows})
         return [WorkflowState(w, held[w.key].holders, held[w.key].crowd) for w in workflows]
