@@ -1,11 +1,11 @@
 """The times of a trigger's timetables, and what was promised of it in each of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.execution import Execution, SkipReason
+from shared.domain.execution import Execution, Skip, SkipReason
 from shared.domain.schedule import MOST_TO_CATCH_UP, PUNCTUAL
 from shared.domain.triggers import CatchUp, CronTrigger, ManualTrigger, OnceTrigger, Trigger
 from tests.support.builders import NOW, SECOND
@@ -29,11 +29,13 @@ class Policy:
 class Era:
     """The time of one timetable, from when it was defined until it was replaced, or now.
 
-    What else is said of its trigger may change meanwhile.
+    What else is said of its trigger may change meanwhile. What was due just then may have
+    been `given_up`, a while before its instant.
     """
 
     policies: list[Policy]
     end: datetime | None = None
+    given_up: list[Skip] = field(default_factory=list)
 
     @property
     def trigger(self) -> Trigger:
@@ -55,7 +57,7 @@ class Era:
             step, at = MINUTE, NOW - 9 * MINUTE
         else:
             step, at = trigger.interval, self.begin + trigger.interval
-        authors = [at + n * step for n in range((end - at) // step + 1)]
+        authors = [at + n * step for n in range((end + REACH - at) // step + 1)]
         return [place for at in authors if (place := self.place(at, end)) is not None]
 
     def place(self, author: datetime, end: datetime) -> datetime | None:
@@ -67,7 +69,25 @@ class Era:
         for policy in others:
             if place > policy.since + REACH:
                 place = author + policy.delay
-        return place if place <= end else None
+        return place if place <= end or self._gave_up(place) else None
+
+    def _gave_up(self, place: datetime) -> bool:
+        """Tell whether a record of what was given up stands for an instant; it has one delay."""
+        step = getattr(self.trigger, "interval", MINUTE)
+        return any(
+            skip.first <= place <= skip.last and (place - skip.first) % step == timedelta()
+            for skip in self.given_up
+        )
+
+    def note(self, records: Sequence[Execution], now: datetime) -> None:
+        """Note what was given up when another policy came."""
+        versions = [policy.version for policy in self.policies]
+        self.given_up = [
+            e.skip
+            for e in records
+            if e.skip and e.skip.reason is SkipReason.SUPERSEDED and e.version in versions
+            if self.begin <= e.created_at <= (self.end or now)
+        ]
 
     @property
     def spread(self) -> timedelta:

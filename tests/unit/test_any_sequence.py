@@ -63,7 +63,7 @@ TRIGGERS: list[Json] = [
     {**CRON, "catchUp": "all", "jitter": "30s", "maxRuns": 5},
     {**CRON, "catchUp": "none"},
     {**CRON, "jitter": "50s"},
-    {**CRON, "catchUp": "all", "jitter": "9m"},
+    {**CRON, "catchUp": "all", "jitter": "433s"},
     {"type": "once", "at": "2026-01-01T00:01:00Z"},
     {"type": "manual"},
 ]
@@ -153,6 +153,7 @@ class Life:
             key=lambda e: e.scheduled_for or NOW,
         )
         for number, era in enumerate(self.eras):
+            era.note(records, self.clock.now())
             own = self._of(era, self.eras[number + 1 :], records)
             self.check_era(era, own)
             records = [e for e in records if e not in own]
