@@ -1,7 +1,7 @@
 # Everything the project can do, in one word each. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format format-check types check bench docs lock clean
+.PHONY: help run test explore lint format format-check types check bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,9 @@ run: $(VENV)/local ## Run the whole platform here, until Ctrl-C
 test: $(VENV)/dev ## Run every test
 	@$(BIN)/pytest -n 3 --dist loadgroup --ignore tests/chaos
 	@$(BIN)/pytest -n 2 --dist loadgroup tests/chaos
+
+explore: $(VENV)/dev ## Let the property tests draw examples that no run has had
+	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 3 tests/unit
 
 lint: $(VENV)/dev ## Look for mistakes
 	@$(BIN)/ruff check .

@@ -1,6 +1,15 @@
-"""How hypothesis runs here: as slowly as the machine may be, and without files left behind."""
+"""How hypothesis runs here: as slowly as the machine may be, and without files left behind.
+
+It draws the same examples each time, so that a change is judged by what it changes.
+`make explore` draws others: what that finds becomes a test with a name.
+"""
+
+import os
+from typing import Final
 
 from hypothesis import HealthCheck, settings
+
+PROFILE: Final = os.environ.get("HYPOTHESIS_PROFILE", "unit")
 
 settings.register_profile(
     "unit",
@@ -8,5 +17,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
     database=None,
     max_examples=60,
+    derandomize=True,
 )
-settings.load_profile("unit")
+settings.register_profile("explore", settings.get_profile("unit"), derandomize=False)
+settings.load_profile(PROFILE)
