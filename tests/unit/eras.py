@@ -80,12 +80,12 @@ class Era:
         )
 
     def note(self, records: Sequence[Execution], now: datetime) -> None:
-        """Note what was given up when another policy came."""
+        """Note what was given up when another policy came: what had not come itself."""
         versions = [policy.version for policy in self.policies]
         self.given_up = [
             e.skip
             for e in records
-            if e.skip and e.skip.reason is SkipReason.SUPERSEDED and e.version in versions
+            if e.skip and e.skip.last > e.created_at and e.version in versions
             if self.begin <= e.created_at <= (self.end or now)
         ]
 
