@@ -253,6 +253,6 @@ async def test_what_a_backfill_leaves_to_the_schedule_is_said(
     span = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z")
     done = await workflows("backfill", "hello", *span, "--dry-run")
     assert done.lines[-2:] == [
-        "0 would wait for their turn; for 2 instants something ran already.",
+        "0 would wait for their turn; 2 left out, as something ran for them already.",
         "3 left to the schedule, which has not dealt with them yet.",
     ]
