@@ -79,6 +79,12 @@ class Era:
             for skip in self.given_up
         )
 
+    def may_have(self, record: Execution, following: "Sequence[Era]") -> bool:
+        """Tell whether a record can be of this era: of its trigger, and not of a later version."""
+        versions = [era.policies[0].version for era in following]
+        is_later = bool(versions) and record.version >= versions[0]
+        return record.trigger_id == self.trigger.type and not is_later
+
     def note(self, records: Sequence[Execution], now: datetime) -> None:
         """Note what was given up when another policy came: what had not come itself."""
         versions = [policy.version for policy in self.policies]

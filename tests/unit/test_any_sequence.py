@@ -154,7 +154,8 @@ class Life:
         )
         for number, era in enumerate(self.eras):
             era.note(records, self.clock.now())
-            own = self._of(era, self.eras[number + 1 :], records)
+            following = self.eras[number + 1 :]
+            own = self._of(era, following, [e for e in records if era.may_have(e, following)])
             self.check_era(era, own)
             records = [e for e in records if e not in own]
         assert records == []
