@@ -181,8 +181,9 @@ class Life:
     def check_era(self, era: Era, own: list[Execution]) -> None:
         """Check the records of an era, which are in order."""
         limit = getattr(era.trigger, "max_runs", None)
-        ahead = own[-1:] if own and at_of(own[-1]) > (era.end or self.clock.now()) else []
-        ideal = era.ideal(self.clock.now()) + [at_of(e) for e in ahead]
+        ideal = era.ideal(self.clock.now())
+        # What was made ready ahead of its instant comes behind all others.
+        ideal += [at_of(e) for e in own[-1:] if at_of(e) not in ideal]
         fires = [at_of(e) for e in own if not e.skip]
         assert limit is None or len(fires) <= limit
         if limit is not None and len(fires) == limit:
