@@ -69,9 +69,7 @@ class DueWorkflow:
     def place(self) -> Place:
         """Where it is in its schedule."""
         delay = delay_of(self.trigger, self.tenant, self.workflow_id, self.trigger_id)
-        at, hold = self.next_run_at, self.hold
-        kept = hold.delay if hold and at <= hold.until else delay
-        return Place(at, self.timetable, kept, hold)
+        return Place(self.next_run_at, self.timetable, delay, self.hold)
 
 
 Unserved = tuple[DueWorkflow, Missed]

@@ -22,12 +22,20 @@ It is more than any scheduler fires ahead, and than an edit takes.
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a trigger is: its next place, the timetable that has it, and by what it is delayed."""
+    """Where a trigger is: its next place, the timetable that has it, and what delays it.
+
+    `own` is the delay by its jitter, which its place does not have yet while that is held.
+    """
 
     at: datetime
     timetable: Timetable
-    delay: timedelta
+    own: timedelta
     hold: Hold | None = None
+
+    @property
+    def delay(self) -> timedelta:
+        """By how much its next place is later than its author meant."""
+        return self.hold.delay if self.hold and self.is_held else self.own
 
     @property
     def is_held(self) -> bool:
@@ -39,7 +47,7 @@ class Place:
 
         A later one would come before an earlier one; or two delays are in use already.
         """
-        if delay == self.delay or self.at > now + REACH:
+        if delay == self.own or self.at > now + REACH:
             return False
         if self.is_held:
             return True
@@ -52,7 +60,7 @@ class Place:
 
         What is tangled was dealt with before, and is behind it.
         """
-        if delay == self.delay:
+        if delay == self.own:
             return self.at, self.hold if self.is_held else None
         if self.at > now + REACH or self.is_held:
             by = delay - self.delay

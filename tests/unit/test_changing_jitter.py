@@ -238,3 +238,34 @@ async def test_what_could_not_go_on_in_order_is_superseded_and_nothing_else(shop
         await shop.fire()
     passed = (shop.clock.now() - NOW) // MINUTE
     assert shop.fired() == [n * MINUTE for n in range(3, passed + 1)]
+
+
+EVERY_TEN: dict[str, Any] = {"type": "periodic", "interval": "10s"}
+
+
+async def test_an_edit_of_something_else_gives_up_nothing_that_keeps_its_delay(shop: Shop) -> None:
+    await shop.open(EVERY_TEN)
+    await shop.clock.advance(SECOND)
+    jittered = {**EVERY_TEN, "jitter": "7s"}
+    held = await shop.put(jittered)
+    edited = {**document(jittered), "actions": [{**LOG, "message": "another"}]}
+    after = await shop.define.replace(TENANT, "hello", edited, None)
+    assert (after.version, after.next_runs, after.holds) == (3, held.next_runs, held.holds)
+    assert held.holds
+    assert shop.skips() == []
+
+
+async def test_what_another_jitter_delays_is_given_up_as_it_is_taken_back(shop: Shop) -> None:
+    await shop.open(EVERY_TEN)
+    await shop.clock.advance(SECOND)
+    held = await shop.put({**EVERY_TEN, "jitter": "7s"})
+    await shop.clock.advance(76 * SECOND)
+    (seen,) = due_workflows(held)
+    later = seen.timetable.next_after(NOW + MINUTE)
+    assert later
+    assert NOW + 70 * SECOND < later < NOW + 77 * SECOND
+    taken_back = await shop.put(EVERY_TEN)
+    kept, delayed = shop.skips()
+    assert (kept.first, kept.last) == (NOW + 10 * SECOND, NOW + MINUTE)
+    assert (delayed.reason, delayed.first) == (SkipReason.SUPERSEDED, later)
+    assert taken_back.next_run_at == delayed.last - (later - NOW - 70 * SECOND) + 10 * SECOND
