@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final
 
 from shared.domain import transitions
@@ -16,7 +17,7 @@ from shared.domain.moments import is_owed, timetables_since
 from shared.domain.outcomes import Timing
 from shared.domain.overlap import MAX_BACKFILLED
 from shared.domain.plan import deadline, initial_retries
-from shared.domain.timetable import Timetable, rules_of
+from shared.domain.timetable import fires_after, rules_of
 from shared.domain.workflow import Workflow
 
 MOST: Final = MAX_BACKFILLED
@@ -80,7 +81,7 @@ def instants_of(
     return sorted(
         (at, name)
         for name, timetable in timetables.items()
-        for at in _between(timetable, since, until)
+        for at in takewhile(lambda at: at < until, fires_after(timetable, before))
     )
 
 
@@ -125,13 +126,6 @@ def _is_wanted(last: Execution, existing: Existing) -> bool:
 def _run(execution: Execution) -> int:
     """Return which run of its instant an execution is: 0 is that of the schedule."""
     return int(execution.id.rpartition(":")[2])
-
-
-def _between(timetable: Timetable, since: datetime, until: datetime) -> Iterable[datetime]:
-    at = timetable.next_after(since - MILLISECOND)
-    while at is not None and at < until:
-        yield at
-        at = timetable.next_after(at)
 
 
 def rerun(workflow: Workflow, run: Rerun, now: datetime, timing: Timing) -> Execution:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import merge
+from itertools import islice
 from operator import itemgetter
 
 from shared.domain.held import Hold
@@ -13,7 +14,7 @@ from shared.domain.moving import Place
 from shared.domain.overlap import PLAIN, OverlapPolicy
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
-from shared.domain.timetable import Timetable, rules_of
+from shared.domain.timetable import Timetable, fires_after, rules_of
 from shared.domain.triggers import ForeignTrigger, Trigger, max_runs_of
 from shared.domain.workflow import Workflow, known
 
@@ -47,6 +48,11 @@ class DueWorkflow:
         """How often it will still fire, if that is limited."""
         limit = max_runs_of(self.trigger)
         return None if limit is None else limit - self.runs
+
+    def runs_left_after(self, since: datetime, now: datetime) -> int | None:
+        """Return how often it will fire after `since`, if all instants from `now` to it fire."""
+        left = self.runs_left
+        return None if left is None else max(0, left - self.timetable.count(now, since))
 
     @property
     def tzdata(self) -> str | None:
@@ -124,14 +130,8 @@ def instants_after(
 
 
 def _instants(due: DueWorkflow, since: datetime, now: datetime) -> Iterator[tuple[datetime, str]]:
-    timetable, left = due.timetable, due.runs_left
-    if left is not None:
-        left -= timetable.count(now, since)
-    at = timetable.next_after(since)
-    while at is not None and (left is None or left > 0):
-        yield at, due.trigger_id
-        at = timetable.next_after(at)
-        left = None if left is None else left - 1
+    fires = islice(fires_after(due.timetable, since), due.runs_left_after(since, now))
+    return ((at, due.trigger_id) for at in fires)
 
 
 def without_passed(workflow: Workflow, now: datetime) -> tuple[Workflow, list[Unserved]]:

@@ -1,6 +1,6 @@
 """Looking ahead at a workflow: its next instants, and what is to be expected of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import Final
 from shared.domain.due import due_workflows, instants_after
 from shared.domain.execution import Execution, Status
 from shared.domain.foresight import Ahead, Foreseen, Occupied, foresee
-from shared.domain.timetable import Timetable
+from shared.domain.timetable import fires_after
 from shared.domain.workflow import Workflow
 
 MOST_BEFORE: Final = 2_000
@@ -114,17 +114,11 @@ def outlook(
 
 def _ahead(workflow: Workflow, since: datetime, now: datetime) -> list[Ahead]:
     """Return the instants of each trigger; those between `now` and `since` are taken to fire."""
-    found = []
-    for due in due_workflows(workflow):
-        timetable, left = due.timetable, due.runs_left
-        if left is not None:
-            left = max(0, left - timetable.count(now, since))
-        found.append(Ahead(due.trigger_id, _following(timetable, since), left))
-    return found
-
-
-def _following(timetable: Timetable, since: datetime) -> Iterator[datetime]:
-    at = timetable.next_after(since)
-    while at is not None:
-        yield at
-        at = timetable.next_after(at)
+    return [
+        Ahead(
+            due.trigger_id,
+            fires_after(due.timetable, since),
+            due.runs_left_after(since, now),
+        )
+        for due in due_workflows(workflow)
+    ]

@@ -1,5 +1,6 @@
 """When a trigger fires by itself: its instants, one after the other, without a clock."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, assert_never
 
@@ -56,6 +57,14 @@ class Timetable(Protocol):
     def count(self, since: datetime, until: datetime) -> int:
         """Return how many are after `since` and not after `until`."""
         ...
+
+
+def fires_after(timetable: Timetable, since: datetime) -> Iterator[datetime]:
+    """Yield the instants of a timetable after `since`, in order."""
+    at = timetable.next_after(since)
+    while at is not None:
+        yield at
+        at = timetable.next_after(at)
 
 
 def timetable_of(trigger: Trigger, created_at: datetime) -> Timetable | None:
