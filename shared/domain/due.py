@@ -10,7 +10,7 @@ from operator import itemgetter
 from shared.domain.held import Hold
 from shared.domain.identity import workflow_key
 from shared.domain.jitter import delay_of, timetable_from
-from shared.domain.moving import Place
+from shared.domain.moving import Position
 from shared.domain.overlap import PLAIN, OverlapPolicy
 from shared.domain.plan import initial_retries
 from shared.domain.schedule import Missed, resume_plan
@@ -72,10 +72,10 @@ class DueWorkflow:
         return timetable
 
     @property
-    def place(self) -> Place:
+    def position(self) -> Position:
         """Where it is in its schedule."""
         delay = delay_of(self.trigger, self.tenant, self.workflow_id, self.trigger_id)
-        return Place(self.next_run_at, self.timetable, delay, self.hold)
+        return Position(self.next_run_at, self.timetable, delay, self.hold)
 
 
 Unserved = tuple[DueWorkflow, Missed]

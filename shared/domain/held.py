@@ -17,6 +17,10 @@ class Hold:
     until: datetime
     delay: timedelta
 
+    def keeps(self, place: datetime) -> bool:
+        """Tell whether a place is one of those that keep the delay they had."""
+        return place <= self.until
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

@@ -90,7 +90,7 @@ def timetable_from(
         return None
     delay = delay_of(trigger, tenant, workflow_id, trigger_id)
     step = trigger.interval if isinstance(trigger, PeriodicTrigger) else timedelta()
-    if hold is None or instant > hold.until:
+    if hold is None or not hold.keeps(instant):
         return delayed(timetable_of(trigger, instant - delay - step), delay)
     plain = timetable_of(trigger, instant - hold.delay - step)
     before, after = delayed(plain, hold.delay), delayed(plain, delay)

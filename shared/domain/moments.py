@@ -137,7 +137,7 @@ def _origin(
     delay = delay_of(trigger, workflow.tenant, workflow.id, name)
     one = workflow.next_runs.get(name) or lasts.get(name) or workflow.created_at + delay
     hold = workflow.holds.get(name)
-    if hold is not None and one <= hold.until:
+    if hold is not None and hold.keeps(one):
         # The timetable is reckoned with the present jitter, the next instant is not.
         one += delay - hold.delay
     return one - (one - since - MILLISECOND) // trigger.interval * trigger.interval

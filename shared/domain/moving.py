@@ -21,7 +21,7 @@ It is more than any scheduler fires ahead, and than an edit takes.
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a trigger is: its next place, the timetable that has it, and what delays it.
 
     `own` is the delay by its jitter, which its place does not have yet while that is held.
@@ -40,7 +40,7 @@ class Place:
     @property
     def is_held(self) -> bool:
         """Tell whether its delay is an earlier one than that of its trigger."""
-        return self.hold is not None and self.at <= self.hold.until
+        return self.hold is not None and self.hold.keeps(self.at)
 
     def is_tangled(self, delay: timedelta, now: datetime) -> bool:
         """Tell whether what is due cannot go on in order with another delay.

@@ -25,7 +25,7 @@ def redefine(
     holds: dict[str, Hold] = {}
     for due in due_workflows(workflow):
         if (name := due.trigger_id) in kept:
-            places[name], hold = due.place.moved(_delay_in(definition, due), now)
+            places[name], hold = due.position.moved(_delay_in(definition, due), now)
             holds |= {name: hold} if hold else {}
     return replace(
         workflow,
@@ -86,7 +86,7 @@ def superseded(workflow: Workflow, definition: WorkflowDefinition, now: datetime
 
 def _is_tangled(due: DueWorkflow, definition: WorkflowDefinition, now: datetime) -> bool:
     """Tell whether what is due of a trigger that stays cannot go on with another jitter."""
-    return due.place.is_tangled(_delay_in(definition, due), now)
+    return due.position.is_tangled(_delay_in(definition, due), now)
 
 
 def _delay_in(definition: WorkflowDefinition, due: DueWorkflow) -> timedelta:

@@ -135,7 +135,7 @@ def test_a_plain_interval_moves_by_the_difference_and_keeps_its_distances() -> N
     assert was is not None
     longer = redefine(first, definition(trigger={**DAILY, "jitter": "20h"}), 2, NOW + HOUR)
     (due,) = due_workflows(longer)
-    assert due.next_run_at - due.place.delay == was - due_workflows(first)[0].place.delay
+    assert due.next_run_at - due.position.delay == was - due_workflows(first)[0].position.delay
     assert due.timetable.next_after(due.next_run_at) == due.next_run_at + 24 * HOUR
     back = redefine(longer, first.definition, 3, NOW + 2 * HOUR)
     assert back.next_runs == first.next_runs

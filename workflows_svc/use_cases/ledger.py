@@ -27,7 +27,8 @@ from shared.domain.workflow import Workflow
 from shared.ports.clock import Clock
 from shared.ports.executions import ExecutionQuery, ExecutionRepository
 from shared.ports.ledger import OccurrenceLedger, OccurrenceQuery
-from shared.ports.workflows import VersionRef, WorkflowRepository
+from shared.ports.workflows import WorkflowRepository
+from shared.use_cases.plans import definition_of
 from workflows_svc.use_cases.definitions import DefineWorkflows
 from workflows_svc.use_cases.endings import last_instants
 
@@ -135,8 +136,7 @@ class ReadLedger:
         """Tell whether an instant that lies in a range is one of those that the range counts."""
         if instant in {first_of(record), last_of(record)}:
             return True
-        ref = VersionRef(record.tenant, record.workflow_id, record.version)
-        definition = (await self.workflows.versions([ref])).get(ref)
+        definition = await definition_of(self.workflows, record)
         trigger = definition.all_triggers.get(record.trigger_id) if definition else None
         if trigger is None:
             return False

@@ -66,9 +66,8 @@ class MongoLedger:
     async def latest(self, tenant: str, workflow_id: str, trigger_id: str) -> Execution | None:
         """See OccurrenceLedger.latest."""
         key = trigger_key(tenant, workflow_id, trigger_id)
-        own = {"$gte": key, "$lt": key[:-1] + _AFTER, "$regex": _OF_SCHEDULE}
         with translated():
-            raw = await self._first({"_id": own}, DESCENDING)
+            raw = await self._latest(key, key[:-1] + _AFTER)
         return to_execution(raw) if raw else None
 
     async def _trigger_keys(self, tenant: str, workflow_id: str) -> list[str]:
@@ -95,11 +94,15 @@ class MongoLedger:
         found = await cursor.sort("_id", DESCENDING).limit(query.limit).to_list()
         if len(found) < query.limit and OccurrenceOutcome.SKIPPED in query.outcomes:
             # Behind the last one on record there is at most one range that is still going on.
-            own = {"$gte": key, "$lt": min(begin, end), "$regex": _OF_SCHEDULE}
-            before = await self._first({"_id": own}, DESCENDING)
+            before = await self._latest(key, min(begin, end))
             found += [before] if before else []
         records = [to_execution(raw) for raw in found]
         return [record for record in records if last_of(record) >= query.since]
+
+    async def _latest(self, begin: str, end: str) -> Raw | None:
+        """Return what the schedule itself has on record last, from one id on and before another."""
+        own = {"$gte": begin, "$lt": end, "$regex": _OF_SCHEDULE}
+        return await self._first({"_id": own}, DESCENDING)
 
     async def _first(self, wanted: dict[str, Any], direction: int) -> Raw | None:
         cursor = self._executions.find(wanted, _SUMMARY, hint=BY_ID)
