@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from shared.domain import operations, transitions
 from shared.domain.execution import UNFINISHED, Execution, Status
-from shared.domain.identity import slot_key, workflow_key
+from shared.domain.identity import workflow_key
 from shared.domain.outcomes import Timing
 from shared.domain.overlap import MAX_BUFFERED, Crowd, OverlapPolicy
 from shared.ports.bus import ExecutionCancelled
@@ -13,6 +13,7 @@ from shared.ports.clock import Clock
 from shared.ports.executions import Change, ExecutionRepository, RecordOutcome
 from shared.ports.workflows import WorkflowRepository
 from shared.use_cases.admission import crowd_of
+from shared.use_cases.holders import in_slots
 from shared.use_cases.plans import plan_of
 
 _ROUNDS: Final = 20
@@ -90,8 +91,7 @@ class ServeBuffer:
     async def _replace(self, key: str, crowd: Crowd, served: Served) -> bool:
         """Leave the newest alone; False while it has to wait for what is being undone."""
         waiting = await self.executions.buffered(key, MAX_BUFFERED)
-        slots = [slot_key(key, slot) for slot in crowd.slots]
-        holders = list((await self.executions.active(slots)).values())
+        holders = await in_slots(self.executions, key, crowd)
         newest = max((*waiting, *holders), key=lambda e: e.age, default=None)
         for execution in waiting:
             if execution is not newest:

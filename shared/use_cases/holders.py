@@ -17,6 +17,13 @@ class Holders:
     crowd: Crowd
 
 
+async def in_slots(executions: ExecutionRepository, key: str, crowd: Crowd) -> list[Execution]:
+    """Return those that hold the slots of a crowd, in their order. Raises Unavailable."""
+    slots = [slot_key(key, slot) for slot in sorted(crowd.slots)]
+    active = await executions.active(slots)
+    return [active[slot] for slot in slots if slot in active]
+
+
 async def holders_of(
     executions: ExecutionRepository, policies: Mapping[str, OverlapPolicy]
 ) -> Mapping[str, Holders]:

@@ -8,23 +8,18 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from scheduler_svc.metrics import SchedulerMetrics
 from scheduler_svc.ticker import Ticker
-from scheduler_svc.use_cases.fire import FireDueWorkflows
-from scheduler_svc.use_cases.halt import HaltFailing
 from scheduler_svc.use_cases.share import ShareWork
 from scheduler_svc.use_cases.sweep import SweepExecutions
 from shared.adapters.memory.clock import ManualClock, settle
 from shared.adapters.memory.executions import MemoryExecutions
-from shared.adapters.memory.ledger import MemoryLedger
 from shared.adapters.memory.operations import MemoryMembers
 from shared.adapters.memory.workflows import MemoryWorkflows
 from shared.domain.execution import Execution
-from shared.domain.outcomes import Timing
 from shared.ports.workflows import Upcoming
 from tests.support.builders import NOW, SECOND, workflow
 from tests.support.waiting import PATIENCE
-from tests.unit.doubles import FlakyBus, away, promoting
+from tests.unit.doubles import FlakyBus, away, firing
 
 POLL = 5 * SECOND
 
@@ -69,16 +64,13 @@ class House:
         lead: timedelta = timedelta(),
     ) -> Ticker:
         registry = self.registries[name] = CollectorRegistry()
-        clock, timing, metrics = self.clock, Timing(), SchedulerMetrics(registry)
-        workflows, executions = self.workflows, handling or self.executions
-        halt = HaltFailing(workflows, MemoryLedger(executions), metrics)
-        promote = promoting(workflows, executions, self.bus, clock, metrics)
+        clock, workflows, executions = self.clock, self.workflows, handling or self.executions
+        fire = firing(workflows, executions, self.bus, clock, registry=registry, lead=lead)
+        timing, metrics, promote = fire.timing, fire.metrics, fire.promote
         return Ticker(
             workflows=workflows,
             executions=self.executions,
-            fire=FireDueWorkflows(
-                workflows, executions, self.bus, clock, timing, metrics, halt, promote, lead
-            ),
+            fire=fire,
             sweep=SweepExecutions(executions, self.bus, clock, timing, metrics, promote),
             promote=promote,
             share=ShareWork(self.members, clock, metrics, name, 3 * poll, lambda: True),

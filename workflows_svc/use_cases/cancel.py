@@ -7,13 +7,14 @@ from typing import Final
 from shared.domain import operations
 from shared.domain.errors import Conflict
 from shared.domain.execution import HOLDING, UNFINISHED, Execution, Status
-from shared.domain.identity import slot_key, workflow_key
+from shared.domain.identity import workflow_key
 from shared.domain.outcomes import Timing
 from shared.domain.overlap import MAX_BUFFERED
 from shared.domain.plan import is_waited_for
 from shared.ports.bus import ExecutionCancelled, WorkflowFreed
 from shared.ports.clock import Clock
 from shared.use_cases.admission import crowd_of
+from shared.use_cases.holders import in_slots
 from workflows_svc.use_cases.change import ChangeExecution
 from workflows_svc.use_cases.pinned import Request
 from workflows_svc.use_cases.start import request_for
@@ -62,8 +63,8 @@ class CancelExecution:
         # Those that wait come first, lest one gets its turn just because another was cancelled.
         ended = await self._all_waiting(tenant, key)
         crowd = await crowd_of(executions, key)
-        holding = await executions.active([slot_key(key, slot) for slot in crowd.slots])
-        return any([ended, *[await self._one(tenant, e.id) for e in holding.values()]])
+        holding = await in_slots(executions, key, crowd)
+        return any([ended, *[await self._one(tenant, e.id) for e in holding]])
 
     async def _all_waiting(self, tenant: str, key: str) -> bool:
         """Cancel what waits until nothing does; False if nothing did."""

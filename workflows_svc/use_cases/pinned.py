@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.domain.errors import Conflict, NotFound, WorkflowBusy
 from shared.domain.execution import Execution
-from shared.domain.identity import slot_key, workflow_key
+from shared.domain.identity import workflow_key
 from shared.domain.overlap import MAX_BUFFERED
 from shared.domain.plan import Plan
 from shared.domain.why import Queue
@@ -15,7 +15,7 @@ from shared.ports.bus import ExecutionRequest
 from shared.ports.executions import ExecutionRepository
 from shared.ports.workflows import WorkflowRepository
 from shared.use_cases.admission import crowd_of
-from shared.use_cases.holders import holders_of
+from shared.use_cases.holders import holders_of, in_slots
 from shared.use_cases.plans import plan_of
 
 _ATTEMPTS: Final = 20
@@ -74,11 +74,10 @@ class Pinned:
         """Return what a buffered execution waits behind."""
         key = workflow_key(execution.tenant, execution.workflow_id)
         crowd = await crowd_of(self.executions, key)
-        slots = [slot_key(key, slot) for slot in sorted(crowd.slots)]
-        running = await self.executions.active(slots)
+        running = await in_slots(self.executions, key, crowd)
         waiting = [e.id for e in await self.executions.buffered(key, MAX_BUFFERED)]
         ahead = waiting.index(execution.id) if execution.id in waiting else 0
-        return Queue(tuple(running[slot].id for slot in slots if slot in running), ahead)
+        return Queue(tuple(each.id for each in running), ahead)
 
     async def free_slot(self, workflow: Workflow) -> int:
         """Return a slot of a workflow that is free now. Raises WorkflowBusy, or Conflict."""
